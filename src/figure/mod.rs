@@ -1,0 +1,1 @@
+//! Pictures: curves, image grids, bars, heat maps. No opinion on where they are shown.

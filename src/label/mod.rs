@@ -1,0 +1,1 @@
+//! Labellers: from a few labels to a label for every image.

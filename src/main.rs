@@ -1,0 +1,3 @@
+//! The `fewlab` command: reads the arguments and hands over.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints.

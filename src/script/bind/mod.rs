@@ -1,0 +1,1 @@
+//! What scripts can call, a file for each namespace. No arithmetic here.

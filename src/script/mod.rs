@@ -1,0 +1,1 @@
+//! The language: the only place that knows Rhai.

@@ -1,0 +1,2 @@
+//! Values, operators and gradients: the one door to Candle.
+pub mod cpu;

@@ -1,0 +1,1 @@
+//! Progress on a terminal: a bar for each stage, quiet when piped.

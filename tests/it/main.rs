@@ -1,0 +1,1 @@
+//! Every test that stands outside the library, in one binary so that Candle links once.
