@@ -1,1 +1,9 @@
-//! CPU kernels on plain slices. No Candle, no gradients.
+//! What operators call on a CPU: loops over plain slices. Knows neither Candle nor gradients.
+//!
+//! Every kernel gives the same bits for any number of threads: a sum is cut where the shape says, never where the
+//! threads do. Kernels check nothing; shapes are checked, with words, by the operators above.
+
+pub mod buffer;
+pub mod dispatch;
+pub mod pool;
+pub mod real;
