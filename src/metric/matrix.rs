@@ -1,0 +1,75 @@
+//! Matrix products and factors in double precision for the metrics, with the same bits on any number of threads:
+//! work is cut into blocks of a fixed size, each block is done by one thread, and results are gathered in order.
+
+use std::sync::Once;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::features::Features;
+use crate::error::{Error, Result};
+
+/// Rows of a block of products: with ten thousand columns a block takes 10 MB, whatever the number of rows.
+const BLOCK: usize = 128;
+
+/// Keeps faer's decompositions on the calling thread. They split their work by the number of threads, which changes
+/// the last bits; the metrics run several decompositions side by side instead.
+pub fn one_thread_each() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| faer::set_global_parallelism(Par::Seq));
+}
+
+/// A view of `features` as a matrix of `rows` by `dim`.
+pub fn view(features: &Features) -> MatRef<'_, f64> {
+    MatRef::from_row_major_slice(features.data(), features.rows(), features.dim())
+}
+
+/// Gives `work` the inner products of a block of rows of `a` with every row of `b`: the first row of the block and
+/// `[block rows, b.rows]` numbers, which it may overwrite. What it returns is gathered in order of the rows.
+pub fn for_blocks<T: Send>(a: &Features, b: &Features, work: impl Fn(usize, &mut [f64]) -> T + Sync) -> Vec<T> {
+    (0..a.rows().div_ceil(BLOCK))
+        .into_par_iter()
+        .map_init(Vec::new, |products, block| {
+            let first = block * BLOCK;
+            let rows = BLOCK.min(a.rows() - first);
+            products.resize(rows * b.rows(), 0.);
+            let left = view(a).subrows(first, rows);
+            let target = MatMut::from_row_major_slice_mut(products, rows, b.rows());
+            matmul(target, Accum::Replace, left, view(b).transpose(), 1., Par::Seq);
+            work(first, products)
+        })
+        .collect()
+}
+
+/// `left` times `right`, one block of columns of `right` to a thread.
+pub fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
+    let mut out = Mat::zeros(left.nrows(), right.ncols());
+    let starts: Vec<usize> = (0..right.ncols()).step_by(BLOCK).collect();
+    let blocks: Vec<Mat<f64>> = starts
+        .par_iter()
+        .map(|&first| {
+            let right = right.subcols(first, BLOCK.min(right.ncols() - first));
+            let mut block = Mat::zeros(left.nrows(), right.ncols());
+            matmul(&mut block, Accum::Replace, left, right, 1., Par::Seq);
+            block
+        })
+        .collect();
+    for (first, block) in starts.into_iter().zip(blocks) {
+        out.subcols_mut(first, block.ncols()).copy_from(&block);
+    }
+    out
+}
+
+/// Sum of the singular values.
+pub fn nuclear_norm(matrix: MatRef<'_, f64>) -> Result<f64> {
+    one_thread_each();
+    let values = matrix.singular_values().map_err(|_| no_convergence(matrix, "singular values"))?;
+    // Small ones first: the sum then keeps their bits.
+    Ok(values.iter().rev().sum())
+}
+
+/// The error for a decomposition that did not converge, which finite input does not cause.
+pub fn no_convergence(matrix: MatRef<'_, f64>, what: &str) -> Error {
+    Error::bug(format!("the {what} of a {} by {} matrix did not converge", matrix.nrows(), matrix.ncols()))
+}

@@ -1,0 +1,300 @@
+//! Precision, recall, density and coverage: are fakes near reals, and reals near fakes?
+
+use rayon::prelude::*;
+
+use super::features::{Features, comparable};
+use super::interval::{Groups, Interval};
+use super::matrix::for_blocks;
+use crate::error::{Error, Result};
+
+/// Four shares that say which way two sets of features differ.
+///
+/// The ball of an image reaches to its `k`-th nearest neighbour on its own side; membership is strict. The convention
+/// is that of the `prdc` package, which goes with Naeem et al. 2020, arXiv:2002.09797; k = 5 is its default.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prdc {
+    /// Share of fakes inside the ball of some real image: 0 to 1.
+    pub precision: f64,
+    /// Share of reals inside the ball of some fake image: 0 to 1.
+    pub recall: f64,
+    /// Mean number of real balls that a fake lies in, over `k`: at least 0, about 1 for equal distributions.
+    pub density: f64,
+    /// Share of reals whose ball holds a fake: 0 to 1.
+    pub coverage: f64,
+}
+
+/// Precision, recall, density and coverage with `k` neighbours.
+pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
+    check(real, fake, k)?;
+    Ok(Balls::new(real, fake, k, None).shares(Balls::WHOLE))
+}
+
+/// The four shares, each with its interval, or without where there are too few images to form groups.
+pub fn prdc_with_intervals(
+    real: &Features,
+    fake: &Features,
+    k: usize,
+    seed: u64,
+) -> Result<[(f64, Option<Interval>); 4]> {
+    check(real, fake, k)?;
+    let groups = Groups::new(real.rows(), seed, "real").zip(Groups::new(fake.rows(), seed, "fake"));
+    let least = real.rows().min(fake.rows());
+    // Without a group there must still be `k` neighbours.
+    let groups = groups.filter(|_| least - least.div_ceil(Groups::COUNT) > k);
+    let balls = Balls::new(real, fake, k, groups.as_ref());
+    let columns = |p: Prdc| [p.precision, p.recall, p.density, p.coverage];
+    let values = columns(balls.shares(Balls::WHOLE));
+    let without: Vec<[f64; 4]> = match groups {
+        Some(_) => (0..Groups::COUNT).map(|group| columns(balls.shares(group))).collect(),
+        None => Vec::new(),
+    };
+    Ok(std::array::from_fn(|i| {
+        let left_out: Vec<f64> = without.iter().map(|row| row[i]).collect();
+        let most = if i == 2 { f64::INFINITY } else { 1. };
+        let interval = (!left_out.is_empty()).then(|| Interval::from_left_out(values[i], &left_out).within(0., most));
+        (values[i], interval)
+    }))
+}
+
+fn check(real: &Features, fake: &Features, k: usize) -> Result<()> {
+    if k == 0 {
+        return Err(Error::new("0 neighbours were asked for, at least 1 is needed"));
+    }
+    comparable(real, fake, k + 1)
+}
+
+/// What the four shares are counted from: for the whole sets, and with each group left out on both sides.
+///
+/// Leaving a group out changes few radii, so one pass over the distances serves all: for a pair, bit `g` of a mask says
+/// whether it counts when group `g` is left out, and bit [`Balls::WHOLE`] whether it counts in the whole sets.
+struct Balls<'a> {
+    k: usize,
+    groups: Option<&'a (Groups, Groups)>,
+    reals: usize,
+    fakes: usize,
+    /// By fake: lies in the ball of some real.
+    precise: Vec<u32>,
+    /// By real: lies in the ball of some fake.
+    recalled: Vec<u32>,
+    /// By real: its ball holds some fake.
+    covered: Vec<u32>,
+    /// By group: pairs of a real and a fake in its ball.
+    inside: Vec<u64>,
+}
+
+/// Squared radii: `of[item][view]`, where a view leaves one group out, and the last is the whole set.
+type Radii = Vec<[f64; Balls::VIEWS]>;
+
+/// What one block of reals found.
+struct Found {
+    precise: Vec<u32>,
+    recalled: Vec<u32>,
+    covered: Vec<u32>,
+    inside: [u64; Balls::VIEWS],
+}
+
+impl<'a> Balls<'a> {
+    const WHOLE: usize = Groups::COUNT;
+    const VIEWS: usize = Groups::COUNT + 1;
+    const ALL: u32 = (1 << Self::VIEWS) - 1;
+
+    fn new(real: &Features, fake: &Features, k: usize, groups: Option<&'a (Groups, Groups)>) -> Self {
+        let (real_groups, fake_groups) = (groups.map(|g| &g.0), groups.map(|g| &g.1));
+        let real_radii = radii(real, k, real_groups);
+        let fake_radii = radii(fake, k, fake_groups);
+        let views = if groups.is_some() { Self::ALL } else { 1 << Self::WHOLE };
+        // The views that hold an image: all but the one that leaves its group out.
+        let holds = |groups: Option<&Groups>, item: usize| views & !groups.map_or(0, |groups| 1 << groups.of(item));
+        let real_holds: Vec<u32> = (0..real.rows()).map(|i| holds(real_groups, i)).collect();
+        let fake_holds: Vec<u32> = (0..fake.rows()).map(|j| holds(fake_groups, j)).collect();
+        let fake_reach: Vec<(f64, f64)> = fake_radii.iter().map(reach).collect();
+
+        let blocks = squared_distances(real, fake, |first, distances| {
+            let rows = distances.len() / fake.rows();
+            let mut found = Found {
+                precise: vec![0; fake.rows()],
+                recalled: vec![0; rows],
+                covered: vec![0; rows],
+                inside: [0; Self::VIEWS],
+            };
+            for (row, distances) in distances.chunks_exact(fake.rows()).enumerate() {
+                let i = first + row;
+                let real_reach = reach(&real_radii[i]);
+                for (j, &distance) in distances.iter().enumerate() {
+                    if distance >= real_reach.1 && distance >= fake_reach[j].1 {
+                        continue;
+                    }
+                    let both = real_holds[i] & fake_holds[j];
+                    let in_real = both & views_reaching(distance, real_reach, &real_radii[i]);
+                    found.precise[j] |= in_real;
+                    found.covered[row] |= in_real;
+                    found.recalled[row] |= both & views_reaching(distance, fake_reach[j], &fake_radii[j]);
+                    let mut bits = in_real;
+                    while bits != 0 {
+                        found.inside[bits.trailing_zeros() as usize] += 1;
+                        bits &= bits - 1;
+                    }
+                }
+            }
+            found
+        });
+
+        let mut balls = Self {
+            k,
+            groups,
+            reals: real.rows(),
+            fakes: fake.rows(),
+            precise: vec![0; fake.rows()],
+            recalled: Vec::with_capacity(real.rows()),
+            covered: Vec::with_capacity(real.rows()),
+            inside: vec![0; Self::VIEWS],
+        };
+        for block in blocks {
+            balls.precise.iter_mut().zip(block.precise).for_each(|(all, some)| *all |= some);
+            balls.inside.iter_mut().zip(block.inside).for_each(|(all, some)| *all += some);
+            balls.recalled.extend(block.recalled);
+            balls.covered.extend(block.covered);
+        }
+        balls
+    }
+
+    /// The shares in one view.
+    fn shares(&self, view: usize) -> Prdc {
+        let members = |pick: fn(&(Groups, Groups)) -> &Groups, all: usize| match self.groups {
+            Some(groups) if view != Self::WHOLE => all - pick(groups).members(view).len(),
+            _ => all,
+        };
+        let reals = members(|groups| &groups.0, self.reals) as f64;
+        let fakes = members(|groups| &groups.1, self.fakes) as f64;
+        let count = |masks: &[u32]| masks.iter().filter(|mask| *mask >> view & 1 == 1).count() as f64;
+        Prdc {
+            precision: count(&self.precise) / fakes,
+            recall: count(&self.recalled) / reals,
+            density: self.inside[view] as f64 / (self.k as f64 * fakes),
+            coverage: count(&self.covered) / reals,
+        }
+    }
+}
+
+/// The least and the greatest radius over the views.
+fn reach(radii: &[f64; Balls::VIEWS]) -> (f64, f64) {
+    // Leaving images out can only push the k-th neighbour away.
+    (radii[Balls::WHOLE], radii.iter().copied().fold(0., f64::max))
+}
+
+/// The views in which a ball reaches further than `distance`.
+fn views_reaching(distance: f64, reach: (f64, f64), radii: &[f64; Balls::VIEWS]) -> u32 {
+    if distance < reach.0 {
+        Balls::ALL
+    } else if distance >= reach.1 {
+        0
+    } else {
+        radii.iter().enumerate().filter(|(_, radius)| distance < **radius).fold(0, |mask, (view, _)| mask | 1 << view)
+    }
+}
+
+/// The squared distance of every image to its `k`-th nearest neighbour, in every view.
+fn radii(features: &Features, k: usize, groups: Option<&Groups>) -> Radii {
+    let blocks = squared_distances(features, features, |first, distances| {
+        let n = features.rows();
+        let mut nearest: Vec<(f64, usize)> = Vec::with_capacity(n);
+        let mut block: Radii = Vec::new();
+        for (row, distances) in distances.chunks_exact(n).enumerate() {
+            nearest.clear();
+            nearest.extend(distances.iter().copied().zip(0..n).filter(|(_, other)| *other != first + row));
+            // Enough candidates that a group's absence rarely uses them up.
+            let candidates = (4 * k + 16).min(nearest.len());
+            if candidates < nearest.len() {
+                nearest.select_nth_unstable_by(candidates - 1, closer);
+            }
+            nearest[..candidates].sort_unstable_by(closer);
+            let mut radii = [nearest[k - 1].0; Balls::VIEWS];
+            if let Some(groups) = groups {
+                for (group, radius) in radii.iter_mut().enumerate().take(Groups::COUNT) {
+                    let kth = |nearest: &[(f64, usize)]| {
+                        nearest.iter().filter(|(_, i)| groups.of(*i) != group).nth(k - 1).map(|(d, _)| *d)
+                    };
+                    *radius = kth(&nearest[..candidates]).unwrap_or_else(|| {
+                        nearest.sort_unstable_by(closer);
+                        kth(&nearest).unwrap_or(f64::INFINITY)
+                    });
+                }
+            }
+            block.push(radii);
+        }
+        block
+    });
+    blocks.into_iter().flatten().collect()
+}
+
+fn closer(a: &(f64, usize), b: &(f64, usize)) -> std::cmp::Ordering {
+    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+}
+
+/// Gives `work` the squared distances from a block of rows of `a` to every row of `b`.
+///
+/// Taken as `|a|² + |b|² - 2 a·b`, and again as a sum of squared differences where that cancels: duplicates are then at
+/// distance zero exactly.
+fn squared_distances<T: Send>(a: &Features, b: &Features, work: impl Fn(usize, &mut [f64]) -> T + Sync) -> Vec<T> {
+    let norms = |x: &Features| -> Vec<f64> {
+        (0..x.rows()).into_par_iter().map(|i| x.row(i).iter().map(|x| x * x).sum()).collect()
+    };
+    let (a_norms, b_norms) = (norms(a), norms(b));
+    for_blocks(a, b, |first, products| {
+        for (row, products) in products.chunks_exact_mut(b.rows()).enumerate() {
+            let i = first + row;
+            for (j, value) in products.iter_mut().enumerate() {
+                let norms = a_norms[i] + b_norms[j];
+                *value = norms - 2. * *value;
+                if *value < 1e-6 * norms {
+                    *value = a.row(i).iter().zip(b.row(j)).map(|(x, y)| (x - y) * (x - y)).sum();
+                }
+            }
+        }
+        work(first, products)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(rows: usize, phase: f64) -> Features {
+        Features::new((0..rows * 3).map(|i| ((i * i) as f64 * 0.7 + phase).sin()).collect(), rows, 3).unwrap()
+    }
+
+    #[test]
+    fn four_points_on_a_line_by_hand() {
+        // k = 1. Reals 0, 1, 10 have radii 1, 1, 9; fakes 0.5, 30 have radius 29.5 each.
+        let real = Features::new(vec![0., 1., 10.], 3, 1).unwrap();
+        let fake = Features::new(vec![0.5, 30.], 2, 1).unwrap();
+        let shares = prdc(&real, &fake, 1).unwrap();
+        // 0.5 lies in the balls of 0 and 1 (not of 10: 9.5 > 9); 30 in none.
+        assert_eq!(shares, Prdc { precision: 0.5, recall: 1., density: 1., coverage: 2. / 3. });
+    }
+
+    #[test]
+    fn duplicates_are_inside_no_ball() {
+        let all_equal = Features::new([0.1, 0.7, 0.3].repeat(10), 10, 3).unwrap();
+        let shares = prdc(&all_equal, &all_equal, 3).unwrap();
+        assert_eq!(shares, Prdc { precision: 0., recall: 0., density: 0., coverage: 0. });
+    }
+
+    #[test]
+    fn leaving_groups_out_in_one_pass_equals_leaving_them_out() {
+        let (real, fake) = (wave(150, 0.), wave(170, 1.));
+        let groups = (Groups::new(150, 5, "real").unwrap(), Groups::new(170, 5, "fake").unwrap());
+        let balls = Balls::new(&real, &fake, 3, Some(&groups));
+        assert_eq!(balls.shares(Balls::WHOLE), prdc(&real, &fake, 3).unwrap());
+        for group in 0..Groups::COUNT {
+            let direct = prdc(&real.select(&groups.0.others(group)), &fake.select(&groups.1.others(group)), 3).unwrap();
+            assert_eq!(balls.shares(group), direct);
+        }
+    }
+
+    #[test]
+    fn too_few_images_for_the_neighbours_are_refused() {
+        let error = prdc(&wave(5, 0.), &wave(9, 0.), 5).unwrap_err();
+        assert_eq!(error.message, "5 real images were given, at least 6 are needed");
+    }
+}
