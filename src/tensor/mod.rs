@@ -1,2 +1,26 @@
 //! Values, operators and gradients: the one door to Candle.
+//!
+//! A [`Tensor`] is a Candle tensor (storage, device, type) and, when something upstream is a parameter or was
+//! [tracked](Tensor::track), a node of our own graph. Candle's own backward pass is never used: every operator
+//! here states its gradient in terms of other operators here, so gradients of any order are right by construction.
+//!
+//! Operators live in `ops/`, one file for each family; what they call on a CPU is in `cpu/`. On a GPU they go through
+//! Candle's kernels.
+
 pub mod cpu;
+mod device;
+pub mod grad;
+pub mod ops;
+mod rng;
+mod value;
+
+pub use candle_core::{DType, Device};
+pub use device::{device, device_name};
+pub use grad::{grad, no_grad, recording, vjp};
+// pub use ops::conv::Padding;
+// pub use ops::norm::{Activation, BatchNorm};
+// pub use ops::pool::Window;
+// pub use ops::resize::Sampling;
+pub use ops::update::{AdamStep, adam_step, blend};
+pub use rng::Rng;
+pub use value::{Leaf, Tensor};

@@ -3,7 +3,12 @@
 //! Every kernel gives the same bits for any number of threads: a sum is cut where the shape says, never where the
 //! threads do. Kernels check nothing; shapes are checked, with words, by the operators above.
 
+pub mod adam;
 pub mod buffer;
 pub mod dispatch;
+pub mod map;
+pub mod pick;
 pub mod pool;
 pub mod real;
+pub mod reduce;
+pub mod softmax;

@@ -1,0 +1,200 @@
+//! Convolution, its transpose, and the gradient of its weight: three operators, each the gradient of the others.
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use crate::tensor::cpu::conv::{self, Conv};
+use crate::tensor::grad::operator;
+use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
+
+/// Zeros around an image before a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// As many on each side.
+    Pixels(usize),
+    /// TensorFlow's SAME: the output is ceil(input / stride); an odd one out goes to the bottom and right.
+    Same,
+    /// For a transposed convolution: as `Same`, to this height and width, whose ceil(size / stride) is the input.
+    SameTo([usize; 2]),
+    /// Top, bottom, left, right.
+    Sides([usize; 4]),
+}
+
+impl Padding {
+    fn sides(self, size: [usize; 2], kernel: [usize; 2], stride: usize) -> [usize; 4] {
+        match self {
+            Padding::Pixels(p) => [p; 4],
+            Padding::Sides(sides) => sides,
+            Padding::Same | Padding::SameTo(_) => {
+                let total = |n: usize, k: usize| ((n.div_ceil(stride) - 1) * stride + k).saturating_sub(n);
+                let (v, h) = (total(size[0], kernel[0]), total(size[1], kernel[1]));
+                [v / 2, v - v / 2, h / 2, h - h / 2]
+            }
+        }
+    }
+}
+
+fn geometry(x: [usize; 4], w: [usize; 4], stride: usize, pad: [usize; 4]) -> Conv {
+    Conv { n: x[0], ci: x[1], h: x[2], w: x[3], co: w[0], kh: w[2], kw: w[3], stride: [stride; 2], pad }
+}
+
+fn x_dims(c: &Conv) -> [usize; 4] {
+    [c.n, c.ci, c.h, c.w]
+}
+
+fn w_dims(c: &Conv) -> [usize; 4] {
+    [c.co, c.ci, c.kh, c.kw]
+}
+
+fn y_dims(c: &Conv) -> [usize; 4] {
+    [c.n, c.co, c.out_h(), c.out_w()]
+}
+
+impl Tensor {
+    /// The convolution (cross-correlation) of images `[n, c_in, h, w]` with `weight` `[c_out, c_in, kh, kw]`, plus `bias`
+    /// `[c_out]`: `[n, c_out, h', w']`.
+    ///
+    /// # Errors
+    /// Shapes do not fit; the kernel is larger than the padded image; types differ.
+    pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Tensor> {
+        let (x, w) = (self.dims4()?, weight.dims4()?);
+        if x[1] != w[1] {
+            return Err(Error::new(format!("the images have {} channels, the convolution's weight {w:?} expects {}", x[1], w[1])));
+        }
+        check_bias(bias, w[0])?;
+        if stride == 0 {
+            return Err(Error::new("a convolution's stride must be at least 1"));
+        }
+        let c = geometry(x, w, stride, padding.sides([x[2], x[3]], [w[2], w[3]], stride));
+        if c.h + c.pad[0] + c.pad[1] < c.kh || c.w + c.pad[2] + c.pad[3] < c.kw {
+            return Err(Error::new(format!("a kernel of {}x{} is larger than the padded image of shape {x:?}", c.kh, c.kw)));
+        }
+        forward(self, weight, bias, c)
+    }
+
+    /// The transposed convolution of `[n, c_in, h, w]` with `weight` `[c_in, c_out, kh, kw]`, plus `bias` `[c_out]`. With
+    /// [`Padding::Same`] the output is stride times the input, as in TensorFlow; else (h - 1) stride + kh - pad.
+    ///
+    /// # Errors
+    /// Shapes do not fit; types differ.
+    pub fn conv_transpose2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Tensor> {
+        let (g, w) = (self.dims4()?, weight.dims4()?);
+        if g[1] != w[0] {
+            return Err(Error::new(format!("the images have {} channels, the transposed convolution's weight {w:?} expects {}", g[1], w[0])));
+        }
+        check_bias(bias, w[1])?;
+        if stride == 0 || g[2] == 0 || g[3] == 0 {
+            return Err(Error::new("a transposed convolution's stride and image must not be empty"));
+        }
+        let full = match padding {
+            Padding::SameTo(size) => size,
+            _ => [g[2] * stride, g[3] * stride],
+        };
+        let pad = padding.sides(full, [w[2], w[3]], stride);
+        let size = |i: usize| match padding {
+            Padding::Same | Padding::SameTo(_) => (full[i].div_ceil(stride) == g[2 + i]).then_some(full[i]),
+            _ => ((g[2 + i] - 1) * stride + w[2 + i]).checked_sub(pad[2 * i] + pad[2 * i + 1]),
+        };
+        let (Some(h), Some(wide)) = (size(0), size(1)) else {
+            return Err(Error::new(format!("a transposed convolution of stride {stride} with padding {padding:?} cannot take images of shape {g:?}")));
+        };
+        let y = backward_data(self, weight, geometry([g[0], w[1], h, wide], w, stride, pad))?;
+        match bias {
+            Some(bias) => y.add(&bias.reshape(&[1, w[1], 1, 1])?),
+            None => Ok(y),
+        }
+    }
+}
+
+fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
+    match bias {
+        Some(bias) if bias.dims() != [channels] => Err(Error::new(format!("the bias is {:?}, expected [{channels}]", bias.dims()))),
+        _ => Ok(()),
+    }
+}
+
+fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Tensor> {
+    let value = if x.on_cpu() {
+        typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(w.raw(), |ws| {
+            let y = match bias {
+                Some(bias) => with_slice::<T, _>(bias.raw(), |bs| Ok(conv::forward(xs, ws, Some(bs), &c)))?,
+                None => conv::forward(xs, ws, None, &c),
+            };
+            from_cpu(y, &y_dims(&c))
+        })))?
+    } else {
+        let y = candle_forward(x.raw(), w.raw(), &c)?;
+        match bias {
+            Some(bias) => y.broadcast_add(&bias.raw().reshape((1, c.co, 1, 1))?)?,
+            None => y,
+        }
+    };
+    let (xs, ws) = (x.clone(), w.clone());
+    let mut inputs = vec![x, w];
+    inputs.extend(bias);
+    Ok(operator("conv2d", value, &inputs, move |incoming| {
+        let g = incoming.grad;
+        let mut out = vec![
+            if incoming.wants[0] { Some(backward_data(g, &ws, c)?) } else { None },
+            if incoming.wants[1] { Some(backward_weight(&xs, g, c)?) } else { None },
+        ];
+        if let Some(want) = incoming.wants.get(2) {
+            out.push(if *want { Some(g.sum(&[0, 2, 3])?) } else { None });
+        }
+        Ok(out)
+    }))
+}
+
+fn backward_data(g: &Tensor, w: &Tensor, c: Conv) -> Result<Tensor> {
+    let value = if g.on_cpu() {
+        typed!(g, T => with_slice::<T, _>(g.raw(), |gs| with_slice::<T, _>(w.raw(), |ws| from_cpu(conv::backward_data(gs, ws, &c), &x_dims(&c)))))?
+    } else {
+        candle_backward_data(g.raw(), w.raw(), &c)?
+    };
+    let (gs, ws) = (g.clone(), w.clone());
+    Ok(operator("conv2d_backward_data", value, &[g, w], move |incoming| {
+        let h = incoming.grad;
+        Ok(vec![
+            if incoming.wants[0] { Some(forward(h, &ws, None, c)?) } else { None },
+            if incoming.wants[1] { Some(backward_weight(h, &gs, c)?) } else { None },
+        ])
+    }))
+}
+
+fn backward_weight(x: &Tensor, g: &Tensor, c: Conv) -> Result<Tensor> {
+    let value = if x.on_cpu() {
+        typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(g.raw(), |gs| from_cpu(conv::backward_weight(xs, gs, &c), &w_dims(&c)))))?
+    } else {
+        candle_backward_weight(x.raw(), g.raw(), &c)?
+    };
+    let (xs, gs) = (x.clone(), g.clone());
+    Ok(operator("conv2d_backward_weight", value, &[x, g], move |incoming| {
+        let h = incoming.grad;
+        Ok(vec![
+            if incoming.wants[0] { Some(backward_data(&gs, h, c)?) } else { None },
+            if incoming.wants[1] { Some(forward(&xs, h, None, c)?) } else { None },
+        ])
+    }))
+}
+
+fn padded(x: &Raw, c: &Conv) -> Result<Raw> {
+    Ok(x.pad_with_zeros(2, c.pad[0], c.pad[1])?.pad_with_zeros(3, c.pad[2], c.pad[3])?.contiguous()?)
+}
+
+pub(super) fn candle_forward(x: &Raw, w: &Raw, c: &Conv) -> Result<Raw> {
+    Ok(padded(x, c)?.conv2d(&w.contiguous()?, 0, c.stride[0], 1, 1)?)
+}
+
+pub(super) fn candle_backward_data(g: &Raw, w: &Raw, c: &Conv) -> Result<Raw> {
+    let full = g.contiguous()?.conv_transpose2d(&w.contiguous()?, 0, 0, c.stride[0], 1)?;
+    let (h, wide) = (c.h + c.pad[0] + c.pad[1], c.w + c.pad[2] + c.pad[3]);
+    // Rows and columns that no output reached.
+    let full = full.pad_with_zeros(2, 0, h - full.dim(2)?)?.pad_with_zeros(3, 0, wide - full.dim(3)?)?;
+    Ok(full.narrow(2, c.pad[0], c.h)?.narrow(3, c.pad[2], c.w)?.contiguous()?)
+}
+
+pub(super) fn candle_backward_weight(x: &Raw, g: &Raw, c: &Conv) -> Result<Raw> {
+    let x = padded(x, c)?.transpose(0, 1)?.contiguous()?;
+    let g = g.transpose(0, 1)?.contiguous()?;
+    let w = x.conv2d(&g, 0, 1, c.stride[0], 1)?;
+    Ok(w.narrow(2, 0, c.kh)?.narrow(3, 0, c.kw)?.transpose(0, 1)?.contiguous()?)
+}

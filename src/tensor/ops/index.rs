@@ -1,0 +1,91 @@
+//! Picking values by index: rows (embeddings), places along a dimension, flat places; and their inverses.
+
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Tensor};
+use crate::tensor::cpu::pick;
+use crate::tensor::grad::operator;
+use crate::tensor::value::{from_cpu, typed, with_slice};
+
+impl Tensor {
+    /// The rows (slices of dimension 0) that `indices`, u32 of one dimension, names; an embedding when this is a table.
+    ///
+    /// # Errors
+    /// An index is not below the number of rows.
+    pub fn select_rows(&self, indices: &Tensor) -> Result<Tensor> {
+        let rows = *self.dims().first().ok_or_else(|| Error::new("cannot pick rows of a tensor without dimensions"))?;
+        let picks = checked(indices, rows, "row")?;
+        let value = self.raw().contiguous()?.index_select(indices.raw(), 0)?;
+        let indices = indices.detach();
+        let _ = picks;
+        Ok(operator("select_rows", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.add_rows(&indices, rows)?)])))
+    }
+
+    /// `rows` rows of zeros, to which row `i` of this is added at row `indices[i]`: the inverse of `select_rows`.
+    pub fn add_rows(&self, indices: &Tensor, rows: usize) -> Result<Tensor> {
+        let mut dims = self.dims().to_vec();
+        dims[0] = rows;
+        let zeros = Tensor::zeros(&dims, self.dtype(), self.device())?;
+        let value = zeros.raw().index_add(indices.raw(), &self.raw().contiguous()?, 0)?;
+        let indices = indices.detach();
+        Ok(operator("add_rows", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.select_rows(&indices)?)])))
+    }
+
+    /// The value at `places` along `dim`, which goes; `places` has this shape without `dim`, u32.
+    pub fn take_along(&self, dim: usize, places: &Tensor) -> Result<Tensor> {
+        let (_, length, inner) = self.around(dim)?;
+        let flat: Vec<u32> = checked(places, length, "place")?
+            .iter()
+            .enumerate()
+            .map(|(i, place)| ((i / inner * length + *place as usize) * inner + i % inner) as u32)
+            .collect();
+        let flat = Tensor::from_u32s(flat, places.dims(), self.device())?;
+        self.take_flat(&flat)
+    }
+
+    /// The values at the flat (row-major) places `at`, u32; the result has the shape of `at`.
+    pub(crate) fn take_flat(&self, at: &Tensor) -> Result<Tensor> {
+        let value = if self.on_cpu() {
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<u32, _>(at.raw(), |at_| from_cpu(pick::gather(x, at_), at.dims()))))?
+        } else {
+            self.raw().flatten_all()?.index_select(&at.raw().flatten_all()?, 0)?.reshape(at.dims())?
+        };
+        let (at, own) = (at.detach(), self.dims().to_vec());
+        Ok(operator("take_flat", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.add_flat(&at, &own)?)])))
+    }
+
+    /// Zeros of shape `dims`, to which each value of this is added at its flat place in `at`.
+    pub(crate) fn add_flat(&self, at: &Tensor, dims: &[usize]) -> Result<Tensor> {
+        let n: usize = dims.iter().product();
+        let value = if self.on_cpu() {
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<u32, _>(at.raw(), |at| from_cpu(pick::scatter_add(x, at, n), dims))))?
+        } else {
+            Tensor::zeros(&[n], self.dtype(), self.device())?.raw().index_add(&at.raw().flatten_all()?, &self.raw().flatten_all()?, 0)?.reshape(dims)?
+        };
+        let at = at.detach();
+        Ok(operator("add_flat", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.take_flat(&at)?)])))
+    }
+
+    /// These labels `[rows]`, u32, as rows of `classes` values (f32): 1 at the label, 0 elsewhere.
+    ///
+    /// # Errors
+    /// A label is not below `classes`.
+    pub fn one_hot(&self, classes: usize) -> Result<Tensor> {
+        let labels = checked(self, classes, "label")?;
+        let mut out = vec![0f32; labels.len() * classes];
+        for (row, label) in out.chunks_mut(classes).zip(&labels) {
+            row[*label as usize] = 1.0;
+        }
+        Tensor::from_vec(out, &[labels.len(), classes], self.device())
+    }
+}
+
+fn checked(indices: &Tensor, below: usize, what: &str) -> Result<Vec<u32>> {
+    if indices.dtype() != DType::U32 {
+        return Err(Error::new(format!("expected {what}s of u32, was given {}", indices.dtype().as_str())).help("convert them with `to_dtype(\"u32\")`"));
+    }
+    let values = indices.to_u32s()?;
+    match values.iter().find(|v| **v as usize >= below) {
+        Some(bad) => Err(Error::new(format!("{what} {bad} is out of range; {what}s must be below {below}"))),
+        None => Ok(values),
+    }
+}

@@ -1,0 +1,156 @@
+//! Normalisation: batch norm fused with its affine map and activation, and layer norm.
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use crate::tensor::cpu::norm;
+use crate::tensor::grad::{operator_keeping_output, recording, vjp};
+use crate::tensor::value::{from_cpu, typed, with_slice};
+
+/// What follows a norm in the same pass over memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// max(x, 0).
+    Relu,
+    /// x where positive, the slope times x elsewhere.
+    LeakyRelu(f64),
+}
+
+impl Activation {
+    /// The slope for negative values.
+    fn slope(self) -> f64 {
+        match self {
+            Activation::None => 1.0,
+            Activation::Relu => 0.0,
+            Activation::LeakyRelu(slope) => slope,
+        }
+    }
+
+    /// The activation as an operator of its own.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Activation::None => Ok(x.clone()),
+            Activation::Relu => x.relu(),
+            Activation::LeakyRelu(slope) => x.leaky_relu(slope),
+        }
+    }
+}
+
+/// The result of a batch norm in training.
+pub struct BatchNorm {
+    /// The normalised values, of the input's shape.
+    pub output: Tensor,
+    /// The batch's mean of each channel, `[c]`, off the graph.
+    pub mean: Tensor,
+    /// The batch's biased variance of each channel, `[c]`, off the graph.
+    pub variance: Tensor,
+}
+
+/// `[n, c, h, w]`, or `[n, c]` seen as images of one pixel.
+fn image_dims(x: &Tensor) -> Result<[usize; 4]> {
+    match x.dims() {
+        [n, c] => Ok([*n, *c, 1, 1]),
+        [n, c, h, w] => Ok([*n, *c, *h, *w]),
+        other => Err(Error::new(format!("a batch norm takes [n, c, h, w] or [n, c], and was given {other:?}"))),
+    }
+}
+
+/// `[rows, c]` with rows 1 or n, as the kernels take it.
+fn affine(what: &str, t: &Tensor, n: usize, c: usize) -> Result<Tensor> {
+    match t.dims() {
+        [a] if *a == c => t.reshape(&[1, c]),
+        [r, a] if *a == c && (*r == n || *r == 1) => Ok(t.clone()),
+        other => Err(Error::new(format!("the {what} of a batch norm is {other:?}, expected [{c}] or [{n}, {c}]"))),
+    }
+}
+
+impl Tensor {
+    /// Normalises each channel of `[n, c, h, w]` or `[n, c]` by the batch's own mean and variance, multiplies by `gamma`
+    /// and adds `beta` (`[c]`, or `[n, c]` when they are conditional), then applies `activation`.
+    ///
+    /// The variance is biased, as in Ioffe and Szegedy 2015 (arXiv:1502.03167).
+    ///
+    /// # Errors
+    /// Shapes do not fit; there are no values.
+    pub fn batch_norm(&self, gamma: &Tensor, beta: &Tensor, epsilon: f64, activation: Activation) -> Result<BatchNorm> {
+        let [n, c, h, w] = image_dims(self)?;
+        if n * h * w == 0 {
+            return Err(Error::new(format!("a batch norm of no values, shape {:?}", self.dims())));
+        }
+        let (gamma, beta) = (affine("gamma", gamma, n, c)?, affine("beta", beta, n, c)?);
+        if !self.on_cpu() || (gamma.dims() != beta.dims()) {
+            return composite(self, &gamma, &beta, epsilon, activation);
+        }
+        let shape = norm::Planes { n, c, hw: h * w };
+        let slope = activation.slope();
+        let (value, mean, variance) = typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<T, _>(gamma.raw(), |ga| with_slice::<T, _>(beta.raw(), |be| {
+            let (mean, variance) = norm::stats(x, &shape);
+            let y = norm::apply(x, &mean, &variance, ga, be, epsilon, slope, &shape);
+            Ok((from_cpu(y, self.dims())?, from_cpu(mean, &[c])?, from_cpu(variance, &[c])?))
+        }))))?;
+        let (mean, variance) = (Tensor::from_raw(mean), Tensor::from_raw(variance));
+        let (x, ga, be, mu, var) = (self.clone(), gamma.clone(), beta.clone(), mean.clone(), variance.clone());
+        let output = operator_keeping_output("batch_norm", value, &[self, &gamma, &beta], move |incoming| {
+            if recording() {
+                // The fused pass is first order only: state the same function in operators and differentiate that.
+                let inputs = [x.alias(), ga.alias(), be.alias()];
+                let y = composite(&inputs[0], &inputs[1], &inputs[2], epsilon, activation)?.output;
+                return vjp(&y, incoming.grad, &inputs.iter().collect::<Vec<_>>(), true);
+            }
+            let y = incoming.output()?;
+            let (dx, dg, db) = typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(y.raw(), |ys| with_slice::<T, _>(incoming.grad.raw(), |gs| {
+                with_slice::<T, _>(ga.raw(), |gas| with_slice::<T, _>(mu.raw(), |mus| with_slice::<T, _>(var.raw(), |vars| {
+                    let (dx, dg, db) = norm::backward(xs, ys, gs, mus, vars, gas, epsilon, slope, &shape);
+                    Ok((from_cpu(dx, x.dims())?, from_cpu(dg, ga.dims())?, from_cpu(db, ga.dims())?))
+                })))
+            }))))?;
+            Ok([dx, dg, db].into_iter().map(|raw| Some(Tensor::from_raw(raw))).collect())
+        });
+        Ok(BatchNorm { output, mean, variance })
+    }
+
+    /// Like [`batch_norm`](Self::batch_norm) with given `mean` and `variance` `[c]`, as at evaluation.
+    pub fn batch_norm_with(&self, mean: &Tensor, variance: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64, activation: Activation) -> Result<Tensor> {
+        let [n, c, ..] = image_dims(self)?;
+        let (gamma, beta) = (affine("gamma", gamma, n, c)?, affine("beta", beta, n, c)?);
+        let scale = gamma.div(&variance.reshape(&[1, c])?.add_scalar(epsilon)?.sqrt()?)?;
+        let shift = beta.sub(&scale.mul(&mean.reshape(&[1, c])?)?)?;
+        let wide = |t: &Tensor| if self.rank() == 2 { Ok(t.clone()) } else { t.reshape(&[t.dims()[0], c, 1, 1]) };
+        activation.apply(&self.mul(&wide(&scale)?)?.add(&wide(&shift)?)?)
+    }
+
+    /// Normalises each item over all its other dimensions, then multiplies channel `c` (dimension 1) by `gamma[c]` and adds
+    /// `beta[c]` (Ba et al. 2016, arXiv:1607.06450; per channel as in Compare GAN).
+    ///
+    /// # Errors
+    /// Shapes do not fit.
+    pub fn layer_norm(&self, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<Tensor> {
+        let dims = self.dims().to_vec();
+        let [_, c, ..] = dims[..] else {
+            return Err(Error::new(format!("a layer norm takes [n, c, ..], and was given {dims:?}")));
+        };
+        if gamma.dims() != [c] || beta.dims() != [c] {
+            return Err(Error::new(format!("gamma is {:?} and beta {:?}, expected [{c}] for an input of shape {dims:?}", gamma.dims(), beta.dims())));
+        }
+        let flat = self.flatten(1)?;
+        let centred = flat.sub(&flat.mean_keepdim(&[1])?)?;
+        let deviation = centred.square()?.mean_keepdim(&[1])?.add_scalar(epsilon)?.sqrt()?;
+        let mut channel = vec![1; dims.len()];
+        channel[1] = c;
+        centred.div(&deviation)?.reshape(&dims)?.mul(&gamma.reshape(&channel)?)?.add(&beta.reshape(&channel)?)
+    }
+}
+
+/// The same function in operators: differentiable to any order, on any device.
+fn composite(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64, activation: Activation) -> Result<BatchNorm> {
+    let [n, c, h, w] = image_dims(x)?;
+    let images = x.reshape(&[n, c, h, w])?;
+    let mean = images.mean_keepdim(&[0, 2, 3])?;
+    let centred = images.sub(&mean)?;
+    let variance = centred.square()?.mean_keepdim(&[0, 2, 3])?;
+    let normal = centred.div(&variance.add_scalar(epsilon)?.sqrt()?)?;
+    let wide = |t: &Tensor| t.reshape(&[t.dims()[0], c, 1, 1]);
+    let output = activation.apply(&normal.mul(&wide(gamma)?)?.add(&wide(beta)?)?)?.reshape(x.dims())?;
+    Ok(BatchNorm { output, mean: mean.detach().reshape(&[c])?, variance: variance.detach().reshape(&[c])? })
+}

@@ -1,0 +1,173 @@
+//! Moving values about: shapes, slices, joins. Nothing is computed here.
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use crate::tensor::cpu::map;
+use crate::tensor::grad::operator;
+use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
+
+impl Tensor {
+    /// The same values in row-major order under another shape of as many elements.
+    ///
+    /// # Errors
+    /// The number of elements differs.
+    pub fn reshape(&self, dims: &[usize]) -> Result<Tensor> {
+        if dims.iter().product::<usize>() != self.elements() {
+            return Err(Error::new(format!("cannot give a tensor of shape {:?} the shape {dims:?}: {} values against {}", self.dims(), self.elements(), dims.iter().product::<usize>())));
+        }
+        let value = self.raw().contiguous()?.reshape(dims)?;
+        let own = self.dims().to_vec();
+        Ok(operator("reshape", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.reshape(&own)?)])))
+    }
+
+    /// Dimensions from `start` on become one.
+    pub fn flatten(&self, start: usize) -> Result<Tensor> {
+        let start = start.min(self.rank());
+        let mut dims = self.dims()[..start].to_vec();
+        dims.push(self.dims()[start..].iter().product());
+        self.reshape(&dims)
+    }
+
+    /// A dimension of length 1 before dimension `dim`.
+    pub fn unsqueeze(&self, dim: usize) -> Result<Tensor> {
+        let mut dims = self.dims().to_vec();
+        dims.insert(dim.min(dims.len()), 1);
+        self.reshape(&dims)
+    }
+
+    /// Without dimension `dim`, which must be of length 1.
+    pub fn squeeze(&self, dim: usize) -> Result<Tensor> {
+        let mut dims = self.dims().to_vec();
+        if dims.get(dim) != Some(&1) {
+            return Err(Error::new(format!("dimension {dim} of shape {dims:?} is not of length 1")));
+        }
+        dims.remove(dim);
+        self.reshape(&dims)
+    }
+
+    /// Dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
+    pub fn permute(&self, order: &[usize]) -> Result<Tensor> {
+        let mut back = vec![usize::MAX; self.rank()];
+        for (i, d) in order.iter().enumerate() {
+            if let Some(slot) = back.get_mut(*d) {
+                *slot = i;
+            }
+        }
+        if order.len() != self.rank() || back.contains(&usize::MAX) {
+            return Err(Error::new(format!("{order:?} is not an order of the {} dimensions of shape {:?}", self.rank(), self.dims())));
+        }
+        let value = self.raw().permute(order)?;
+        Ok(operator("permute", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.permute(&back)?)])))
+    }
+
+    /// The last two dimensions exchanged.
+    pub fn t(&self) -> Result<Tensor> {
+        let rank = self.rank();
+        if rank < 2 {
+            return Err(Error::new(format!("cannot transpose a tensor of shape {:?}; it needs two dimensions", self.dims())));
+        }
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(rank - 2, rank - 1);
+        self.permute(&order)
+    }
+
+    /// The values repeated along dimensions of length 1, and new ones on the left, to fill `dims`.
+    ///
+    /// # Errors
+    /// The shape does not broadcast to `dims`.
+    pub fn broadcast_to(&self, dims: &[usize]) -> Result<Tensor> {
+        if self.dims() == dims {
+            return Ok(self.clone());
+        }
+        if super::arith::broadcast_dims("broadcast", self.dims(), dims)? != dims {
+            return Err(Error::new(format!("cannot broadcast a tensor of shape {:?} to {dims:?}", self.dims())));
+        }
+        let value = if self.on_cpu() && matches!(self.dtype(), candle_core::DType::F32 | candle_core::DType::F64) {
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(map::expand(x, self.dims(), dims), dims)))?
+        } else {
+            self.raw().broadcast_as(dims)?.contiguous()?
+        };
+        let own = self.dims().to_vec();
+        Ok(operator("broadcast", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.sum_to(&own)?)])))
+    }
+
+    /// The part from `start` of length `length` of dimension `dim`.
+    ///
+    /// # Errors
+    /// The part reaches past the end.
+    pub fn narrow(&self, dim: usize, start: usize, length: usize) -> Result<Tensor> {
+        let full = *self.dims().get(dim).ok_or_else(|| Error::new(format!("there is no dimension {dim} in a tensor of shape {:?}", self.dims())))?;
+        if start + length > full {
+            return Err(Error::new(format!("cannot take {start}..{} of dimension {dim} of shape {:?}", start + length, self.dims())));
+        }
+        let value = self.raw().narrow(dim, start, length)?;
+        Ok(operator("narrow", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.pad(dim, start, full - start - length)?)])))
+    }
+
+    /// Zeros before and after along dimension `dim`.
+    pub fn pad(&self, dim: usize, before: usize, after: usize) -> Result<Tensor> {
+        if before == 0 && after == 0 {
+            return Ok(self.clone());
+        }
+        let length = self.dims()[dim];
+        let value = self.raw().pad_with_zeros(dim, before, after)?;
+        Ok(operator("pad", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.narrow(dim, before, length)?)])))
+    }
+
+    /// Tensors one after the other along dimension `dim`.
+    ///
+    /// # Errors
+    /// There are none, or they differ in another dimension.
+    pub fn cat(tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
+        let Some(first) = tensors.first() else {
+            return Err(Error::new("cannot join an empty list of tensors"));
+        };
+        for other in tensors {
+            let fits = other.rank() == first.rank() && other.dims().iter().zip(first.dims()).enumerate().all(|(i, (a, b))| i == dim || a == b);
+            if !fits || dim >= first.rank() {
+                return Err(Error::new(format!("cannot join tensors of shapes {:?} and {:?} along dimension {dim}", first.dims(), other.dims())));
+            }
+        }
+        let raws: Vec<&Raw> = tensors.iter().map(|tensor| tensor.raw()).collect();
+        let value = Raw::cat(&raws, dim)?;
+        let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[dim]).collect();
+        Ok(operator("cat", value, tensors, move |incoming| {
+            let mut start = 0;
+            lengths
+                .iter()
+                .zip(incoming.wants)
+                .map(|(length, want)| {
+                    let from = start;
+                    start += length;
+                    if *want { incoming.grad.narrow(dim, from, *length).map(Some) } else { Ok(None) }
+                })
+                .collect()
+        }))
+    }
+
+    /// Tensors of one shape, one above the other along a new dimension `dim`.
+    pub fn stack(tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
+        let wide: Vec<Tensor> = tensors.iter().map(|tensor| tensor.unsqueeze(dim)).collect::<Result<_>>()?;
+        Self::cat(&wide.iter().collect::<Vec<_>>(), dim)
+    }
+
+    /// The values of dimension `dim` in reverse order.
+    pub fn flip(&self, dim: usize) -> Result<Tensor> {
+        let value = self.raw().flip(&[dim])?.contiguous()?;
+        Ok(operator("flip", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.flip(dim)?)])))
+    }
+
+    /// Images turned by `k` quarter turns, counter-clockwise; the last two dimensions are rows and columns.
+    pub fn rotate90(&self, k: usize) -> Result<Tensor> {
+        let rank = self.rank();
+        if rank < 2 {
+            return Err(Error::new(format!("cannot turn a tensor of shape {:?}; it needs rows and columns", self.dims())));
+        }
+        match k % 4 {
+            0 => Ok(self.clone()),
+            1 => self.t()?.flip(rank - 2),
+            2 => self.flip(rank - 2)?.flip(rank - 1),
+            _ => self.t()?.flip(rank - 1),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Softmax, its logarithm and the cross-entropies built on it.
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use crate::tensor::cpu::softmax;
+use crate::tensor::grad::operator_keeping_output;
+use crate::tensor::value::{from_cpu, typed, with_slice};
+
+impl Tensor {
+    fn last(&self) -> Result<usize> {
+        match self.dims().last() {
+            Some(length) if *length > 0 => Ok(self.rank() - 1),
+            _ => Err(Error::new(format!("a softmax needs a last dimension with values, and was given shape {:?}", self.dims()))),
+        }
+    }
+
+    /// Probabilities over the last dimension: exp(x) / sum(exp(x)).
+    pub fn softmax(&self) -> Result<Tensor> {
+        let last = self.last()?;
+        let value = if self.on_cpu() {
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(softmax::softmax(x, self.dims()[last]), self.dims())))?
+        } else {
+            let shifted = self.raw().broadcast_sub(&self.raw().max_keepdim(last)?)?.exp()?;
+            shifted.broadcast_div(&shifted.sum_keepdim(last)?)?
+        };
+        Ok(operator_keeping_output("softmax", value, &[self], move |incoming| {
+            let y = incoming.output()?;
+            let weighted = incoming.grad.mul(y)?;
+            let total = weighted.sum_keepdim(&[last])?;
+            Ok(vec![Some(weighted.sub(&y.mul(&total)?)?)])
+        }))
+    }
+
+    /// The logarithm of the softmax over the last dimension, exact where the softmax underflows.
+    pub fn log_softmax(&self) -> Result<Tensor> {
+        let last = self.last()?;
+        let value = if self.on_cpu() {
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(softmax::log_softmax(x, self.dims()[last]), self.dims())))?
+        } else {
+            let shifted = self.raw().broadcast_sub(&self.raw().max_keepdim(last)?)?;
+            shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(last)?.log()?)?
+        };
+        Ok(operator_keeping_output("log_softmax", value, &[self], move |incoming| {
+            let total = incoming.grad.sum_keepdim(&[last])?;
+            Ok(vec![Some(incoming.grad.sub(&incoming.output()?.exp()?.mul(&total)?)?)])
+        }))
+    }
+
+    /// The mean over rows of -log p(label), with p the softmax of these logits `[rows, classes]`; `labels` is `[rows]`, u32.
+    ///
+    /// # Errors
+    /// Shapes do not fit; a label is not below the number of classes.
+    pub fn cross_entropy(&self, labels: &Tensor) -> Result<Tensor> {
+        let [_, classes] = self.dims2()?;
+        self.soft_cross_entropy(&labels.one_hot(classes)?.to_dtype(self.dtype())?)
+    }
+
+    /// The mean over rows of -sum(target * log p), with p the softmax of these logits; both `[rows, classes]`.
+    pub fn soft_cross_entropy(&self, targets: &Tensor) -> Result<Tensor> {
+        let [rows, classes] = self.dims2()?;
+        if targets.dims() != [rows, classes] {
+            return Err(Error::new(format!("logits are {:?}, targets are {:?}; both must be [rows, classes]", self.dims(), targets.dims())));
+        }
+        if rows == 0 {
+            return Err(Error::new("a cross-entropy of no rows"));
+        }
+        self.log_softmax()?.mul(targets)?.sum_all()?.mul_scalar(-1.0 / rows as f64)
+    }
+}

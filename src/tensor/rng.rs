@@ -1,0 +1,199 @@
+//! Random numbers: one counter-based generator, seeded, the same on every device and for any number of threads.
+//!
+//! Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the n-th block of a stream is a
+//! function of (key, n) alone. A stream is named, and so draws of one purpose never shift those of another; a step of a run
+//! has its own stream, so a resumed run draws what the uninterrupted one would have.
+
+use candle_core::Device;
+
+use super::value::Tensor;
+use crate::error::Result;
+
+/// A stream of random numbers.
+#[derive(Debug, Clone)]
+pub struct Rng {
+    key: u64,
+    /// Which stream under the key; the high half of Philox's counter.
+    stream: u64,
+    block: u64,
+    buffer: [u32; 4],
+    used: usize,
+}
+
+impl Rng {
+    /// The root stream of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self::raw(mix(seed ^ 0x6665_776c_6162_5f31), 0)
+    }
+
+    fn raw(key: u64, stream: u64) -> Self {
+        Self { key, stream, block: 0, buffer: [0; 4], used: 4 }
+    }
+
+    /// The stream called `name` under this one; where this one stands does not matter.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Self {
+        // FNV-1a.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        Self::raw(mix(self.key ^ mix(hash ^ self.stream.rotate_left(32))), 0)
+    }
+
+    /// The stream of step `step` under this one.
+    #[must_use]
+    pub fn at(&self, step: u64) -> Self {
+        Self::raw(self.key, mix(self.stream ^ mix(step.wrapping_add(1))))
+    }
+
+    fn next_u32(&mut self) -> u32 {
+        if self.used == 4 {
+            self.buffer = philox([self.block as u32, (self.block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32], [self.key as u32, (self.key >> 32) as u32]);
+            self.block += 1;
+            self.used = 0;
+        }
+        self.used += 1;
+        self.buffer[self.used - 1]
+    }
+
+    /// A number from 0 to below 1, with 24 random bits.
+    pub fn uniform(&mut self) -> f32 {
+        (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
+    }
+
+    /// A number from 0 to below 1, with 53 random bits.
+    pub fn uniform_f64(&mut self) -> f64 {
+        let (high, low) = (u64::from(self.next_u32()) >> 5, u64::from(self.next_u32()) >> 6);
+        (high * 67_108_864 + low) as f64 / 9_007_199_254_740_992.0
+    }
+
+    /// A whole number from 0 to below `n`, every one equally likely. `n` must not be 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        let n = n.max(1) as u64;
+        if n == 1 {
+            return 0;
+        }
+        // Lemire 2019: multiply, and reject the few that would make some numbers likelier.
+        loop {
+            let word = (u64::from(self.next_u32()) << 32) | u64::from(self.next_u32());
+            let product = u128::from(word) * u128::from(n);
+            if product as u64 >= n.wrapping_neg() % n {
+                return (product >> 64) as usize;
+            }
+        }
+    }
+
+    /// A number from the standard normal distribution (Box and Muller 1958).
+    pub fn normal(&mut self) -> f32 {
+        self.normal_pair().0
+    }
+
+    fn normal_pair(&mut self) -> (f32, f32) {
+        // libm's functions give the same bits on every platform. 1 - u is never 0.
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(self.uniform())));
+        let (sin, cos) = libm::sincos(std::f64::consts::TAU * f64::from(self.uniform()));
+        ((radius * cos) as f32, (radius * sin) as f32)
+    }
+
+    /// `n` numbers from 0 to below 1.
+    pub fn uniforms(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.uniform()).collect()
+    }
+
+    /// `n` numbers from the standard normal distribution.
+    pub fn normals(&mut self, n: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(n + 1);
+        while out.len() < n {
+            let (a, b) = self.normal_pair();
+            out.extend([a, b]);
+        }
+        out.truncate(n);
+        out
+    }
+
+    /// The numbers 0 to below `n` in random order (Fisher and Yates).
+    pub fn permutation(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for i in (1..n).rev() {
+            order.swap(i, self.below(i + 1));
+        }
+        order
+    }
+
+    /// A tensor of standard normal numbers.
+    pub fn normal_tensor(&mut self, shape: &[usize], device: &Device) -> Result<Tensor> {
+        Tensor::from_vec(self.normals(shape.iter().product()), shape, device)
+    }
+
+    /// A tensor of numbers from 0 to below 1.
+    pub fn uniform_tensor(&mut self, shape: &[usize], device: &Device) -> Result<Tensor> {
+        Tensor::from_vec(self.uniforms(shape.iter().product()), shape, device)
+    }
+}
+
+/// SplitMix64's finaliser: every bit of the input reaches every bit of the output.
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let a = u64::from(counter[0]) * 0xd251_1f53;
+        let b = u64::from(counter[2]) * 0xcd9e_8d57;
+        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
+        key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn philox_gives_the_published_vectors() {
+        // Random123's known-answer tests for philox4x32-10.
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+
+    #[test]
+    fn streams_do_not_depend_on_what_was_drawn() {
+        let mut a = Rng::new(1);
+        let before = a.stream("z").at(3).normals(5);
+        a.normals(100);
+        assert_eq!(before, a.stream("z").at(3).normals(5));
+        assert_ne!(before, a.stream("z").at(4).normals(5));
+        assert_ne!(before, a.stream("y").at(3).normals(5));
+        assert_ne!(before, Rng::new(2).stream("z").at(3).normals(5));
+    }
+
+    #[test]
+    fn moments_are_those_of_the_distribution() {
+        let n = 200_000;
+        let values = Rng::new(7).normals(n);
+        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n as f64;
+        let square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / n as f64;
+        let fourth = values.iter().map(|v| f64::from(*v).powi(4)).sum::<f64>() / n as f64;
+        assert!(mean.abs() < 0.01 && (square - 1.0).abs() < 0.02 && (fourth - 3.0).abs() < 0.1, "{mean} {square} {fourth}");
+        let mut rng = Rng::new(8);
+        let mut counts = [0; 6];
+        for _ in 0..60_000 {
+            counts[rng.below(6)] += 1;
+        }
+        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_permutation_holds_every_number_once() {
+        let mut order = Rng::new(3).permutation(1000);
+        assert_ne!(order[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        order.sort_unstable();
+        assert!(order.iter().enumerate().all(|(i, v)| i == *v));
+    }
+}
