@@ -5,6 +5,7 @@
 
 pub mod adam;
 pub mod buffer;
+pub mod conv;
 pub mod dispatch;
 pub mod map;
 pub mod pick;

@@ -25,6 +25,7 @@ pub trait Real:
     + MulAssign
     + DivAssign
     + Sum
+    + super::conv::Kernel
 {
     /// 0.
     const ZERO: Self;

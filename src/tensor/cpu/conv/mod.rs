@@ -1,0 +1,181 @@
+//! Convolution over `[n, c, h, w]`, and its two gradients: each is the gradient of the other two.
+//!
+//! Everything goes through two plans: [`direct`] correlates (a forward pass of any stride, and the gradient of the
+//! input, which is also the forward pass of a transposed convolution), [`weight`] takes the gradient of the weights.
+//! [`kernel`] holds their inner loops, compiled for each instruction set from one text.
+
+mod direct;
+mod kernel;
+mod vector;
+mod weight;
+
+#[cfg(test)]
+mod tests;
+
+use direct::{Correlation, Pass, pack};
+pub use kernel::Kernel;
+
+use super::dispatch::Isa;
+use super::real::Real;
+
+/// The shape of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv {
+    /// Images.
+    pub n: usize,
+    /// Input channels.
+    pub ci: usize,
+    /// Input height.
+    pub h: usize,
+    /// Input width.
+    pub w: usize,
+    /// Output channels.
+    pub co: usize,
+    /// Kernel height.
+    pub kh: usize,
+    /// Kernel width.
+    pub kw: usize,
+    /// Rows and columns from one output to the next.
+    pub stride: [usize; 2],
+    /// Zeros above, below, left and right.
+    pub pad: [usize; 4],
+}
+
+impl Conv {
+    /// Output height. The kernel must fit the padded input.
+    pub fn out_h(&self) -> usize {
+        (self.h + self.pad[0] + self.pad[1] - self.kh) / self.stride[0] + 1
+    }
+
+    /// Output width. The kernel must fit the padded input.
+    pub fn out_w(&self) -> usize {
+        (self.w + self.pad[2] + self.pad[3] - self.kw) / self.stride[1] + 1
+    }
+}
+
+/// The convolution (cross-correlation) of `x`, `[n, ci, h, w]`, with `w`, `[co, ci, kh, kw]`, plus `bias`, `[co]`:
+/// `[n, co, out_h, out_w]`.
+pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
+    forward_on(Isa::best(), x, w, bias, c)
+}
+
+/// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`. It is
+/// also the forward pass of a transposed convolution of `g`.
+pub fn backward_data<T: Real>(g: &[T], w: &[T], c: &Conv) -> Vec<T> {
+    backward_data_on(Isa::best(), g, w, c)
+}
+
+/// The gradient of [`forward`]'s `w`, `[co, ci, kh, kw]`, from that of its output, `g`, `[n, co, out_h, out_w]`.
+pub fn backward_weight<T: Real>(x: &[T], g: &[T], c: &Conv) -> Vec<T> {
+    backward_weight_on(Isa::best(), x, g, c)
+}
+
+fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
+    let kernels = T::kernels(isa);
+    let taps = c.kh * c.kw;
+    let pass = Pass {
+        taps: (0..taps).map(|t| [t / c.kw, t % c.kw]).collect(),
+        weights: pack(kernels, [c.co, c.ci, taps], |o, i, t| w[(o * c.ci + i) * taps + t]),
+    };
+    let correlation = Correlation {
+        n: c.n,
+        ci: c.ci,
+        co: c.co,
+        input: [c.h, c.w],
+        grid: [c.out_h(), c.out_w()],
+        stride: c.stride,
+        before: [c.pad[0] as isize, c.pad[2] as isize],
+        window: [c.kh, c.kw],
+        passes: vec![pass],
+        output: [c.out_h(), c.out_w()],
+        step: [1, 1],
+    };
+    correlation.run(x, bias, kernels)
+}
+
+/// Along one axis: the taps that reach input positions of residue `a`, each with the row of `g` it reads, relative
+/// to the position's own.
+fn taps_of_residue(a: usize, kernel: usize, stride: usize, pad: usize) -> Vec<(usize, isize)> {
+    ((a + pad) % stride..kernel)
+        .step_by(stride)
+        .map(|i| (i, (a + pad) as isize / stride as isize - i as isize / stride as isize))
+        .collect()
+}
+
+fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], c: &Conv) -> Vec<T> {
+    let kernels = T::kernels(isa);
+    let [stride_y, stride_x] = c.stride;
+    let along = |kernel, stride, pad| -> Vec<Vec<(usize, isize)>> {
+        (0..stride).map(|a| taps_of_residue(a, kernel, stride, pad)).collect()
+    };
+    let (rows, columns) = (along(c.kh, stride_y, c.pad[0]), along(c.kw, stride_x, c.pad[2]));
+    // The window that holds the taps of all residues.
+    let extent = |axis: &[Vec<(usize, isize)>]| {
+        let offsets = || axis.iter().flatten().map(|&(_, offset)| offset);
+        let first = offsets().min().unwrap_or(0);
+        (first, (offsets().max().unwrap_or(0) - first + 1) as usize)
+    };
+    let ((top, window_h), (left, window_w)) = (extent(&rows), extent(&columns));
+    let mut passes = Vec::with_capacity(stride_y * stride_x);
+    for row_taps in &rows {
+        for column_taps in &columns {
+            let taps: Vec<_> = row_taps.iter().flat_map(|&r| column_taps.iter().map(move |&c| (r, c))).collect();
+            passes.push(Pass {
+                taps: taps.iter().map(|((_, y), (_, x))| [(y - top) as usize, (x - left) as usize]).collect(),
+                weights: pack(kernels, [c.ci, c.co, taps.len()], |out, input, t| {
+                    let ((i, _), (j, _)) = taps[t];
+                    w[((input * c.ci + out) * c.kh + i) * c.kw + j]
+                }),
+            });
+        }
+    }
+    let correlation = Correlation {
+        n: c.n,
+        ci: c.co,
+        co: c.ci,
+        input: [c.out_h(), c.out_w()],
+        grid: [c.h.div_ceil(stride_y), c.w.div_ceil(stride_x)],
+        stride: [1, 1],
+        before: [-top, -left],
+        window: [window_h, window_w],
+        passes,
+        output: [c.h, c.w],
+        step: c.stride,
+    };
+    correlation.run(g, None, kernels)
+}
+
+fn backward_weight_on<T: Real>(isa: Isa, x: &[T], g: &[T], c: &Conv) -> Vec<T> {
+    let kernels = T::kernels(isa);
+    let shape = weight::Shape {
+        n: c.n,
+        ci: c.ci,
+        co: c.co,
+        input: [c.h, c.w],
+        output: [c.out_h(), c.out_w()],
+        kernel: [c.kh, c.kw],
+        stride: c.stride,
+        before: [c.pad[0] as isize, c.pad[2] as isize],
+    };
+    // Vectors run along output channels: with few of them, and a stride of 1, input and output change places.
+    if c.stride == [1, 1] && c.co < kernels.lanes && c.ci > c.co {
+        let swapped = weight::Shape {
+            ci: shape.co,
+            co: shape.ci,
+            input: shape.output,
+            output: shape.input,
+            before: [c.kh as isize - 1 - shape.before[0], c.kw as isize - 1 - shape.before[1]],
+            ..shape
+        };
+        let turned = weight::gradient(g, x, &swapped, kernels);
+        let taps = c.kh * c.kw;
+        let mut dw = Vec::with_capacity(turned.len());
+        for o in 0..c.co {
+            for i in 0..c.ci {
+                dw.extend(turned[(i * c.co + o) * taps..][..taps].iter().rev());
+            }
+        }
+        return dw;
+    }
+    weight::gradient(x, g, &shape, kernels)
+}
