@@ -153,7 +153,7 @@ impl Tensor {
 
     /// The values of dimension `dim` in reverse order.
     pub fn flip(&self, dim: usize) -> Result<Tensor> {
-        let value = self.raw().flip(&[dim])?.contiguous()?;
+        let value = self.raw().contiguous()?.flip(&[dim])?.contiguous()?;
         Ok(operator("flip", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.flip(dim)?)])))
     }
 
