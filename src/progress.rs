@@ -107,3 +107,78 @@ impl Default for Job {
         Self::silent()
     }
 }
+
+/// Several watchers of one job, told in order.
+#[derive(Clone, Default)]
+pub struct Several(pub Vec<Arc<dyn Observer>>);
+
+impl Observer for Several {
+    fn begin(&self, stage: &str, from: u64, of: u64) {
+        self.0.iter().for_each(|observer| observer.begin(stage, from, of));
+    }
+
+    fn step(&self, step: &Step<'_>) {
+        self.0.iter().for_each(|observer| observer.step(step));
+    }
+
+    fn value(&self, stage: &str, step: u64, name: &str, value: f64) {
+        self.0.iter().for_each(|observer| observer.value(stage, step, name, value));
+    }
+
+    fn picture(&self, stage: &str, step: u64, name: &str, picture: &Picture) {
+        self.0.iter().for_each(|observer| observer.picture(stage, step, name, picture));
+    }
+
+    fn note(&self, text: &str) {
+        self.0.iter().for_each(|observer| observer.note(text));
+    }
+
+    fn end(&self, stage: &str, summary: &str) {
+        self.0.iter().for_each(|observer| observer.end(stage, summary));
+    }
+
+    /// Saves with each; the first failure is told once all have tried.
+    fn checkpoint(&self, stage: &str, fingerprint: &str, step: u64, save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+        let saved = self.0.iter().map(|observer| observer.checkpoint(stage, fingerprint, step, save));
+        saved.fold(Ok(()), Result::and)
+    }
+
+    /// The first saved state that one of them has.
+    fn resume(&self, stage: &str, fingerprint: &str) -> Result<Option<PathBuf>> {
+        let mut found = None;
+        for observer in &self.0 {
+            let state = observer.resume(stage, fingerprint)?;
+            found = found.or(state);
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Keeper(Mutex<Vec<u64>>, Option<Error>);
+
+    impl Observer for Keeper {
+        fn checkpoint(&self, _: &str, _: &str, step: u64, _: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+            self.0.lock().unwrap().push(step);
+            self.1.clone().map_or(Ok(()), Err)
+        }
+
+        fn resume(&self, stage: &str, _: &str) -> Result<Option<PathBuf>> {
+            Ok(Some(stage.into()))
+        }
+    }
+
+    #[test]
+    fn one_watcher_that_fails_does_not_keep_the_next_from_saving() {
+        let keepers = [Some(Error::new("full")), None].map(|failure| Arc::new(Keeper(Mutex::default(), failure)));
+        let several = Several(vec![keepers[0].clone(), Arc::new(Silent), keepers[1].clone()]);
+        let result = several.checkpoint("gan", "f", 7, &|_| Ok(()));
+        assert_eq!(result.unwrap_err().message, "full");
+        assert_eq!(keepers[1].0.lock().unwrap()[..], [7]);
+        assert_eq!(Several(vec![Arc::new(Silent), keepers[0].clone()]).resume("gan", "f").unwrap(), Some("gan".into()));
+    }
+}
