@@ -1,0 +1,337 @@
+//! Named series over steps: losses, scores over time.
+
+use super::axis::{Axis, Frame};
+use super::canvas::Figure;
+use super::palette::Ink;
+use crate::error::{Error, Result};
+
+/// A named line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// What the key says.
+    pub name: String,
+    /// `(x, y)`, x rising. A `y` that is not finite breaks the line.
+    pub points: Vec<(f64, f64)>,
+    /// The interval around each point, `(low, high)`: as many as points, or none.
+    pub band: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// A line with no interval.
+    pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, band: Vec::new() }
+    }
+}
+
+/// How curves are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curves {
+    /// Above the figure; empty for none.
+    pub title: String,
+    /// What runs across.
+    pub x_label: String,
+    /// What runs up.
+    pub y_label: String,
+    /// Powers of ten up the side; needs values above zero, and leaves out others.
+    pub log_y: bool,
+    /// The width of the smoothing window as a share of the line, 0 for none. The raw line stays pale behind. Lines of fewer
+    /// than 30 points are never smoothed.
+    pub smooth: f64,
+    /// Pixels across.
+    pub width: f64,
+    /// Pixels down.
+    pub height: f64,
+}
+
+impl Default for Curves {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            x_label: "step".into(),
+            y_label: String::new(),
+            log_y: false,
+            smooth: 0.02,
+            width: 640.0,
+            height: 320.0,
+        }
+    }
+}
+
+/// Draws the series in one frame, each in its colour, with a key when there are several.
+///
+/// The frame holds the smoothed lines whole and 98% of the raw values, so that one early spike does not flatten the rest; a
+/// raw line that leaves the frame is cut at its edge.
+pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
+    for line in series {
+        if !line.band.is_empty() && line.band.len() != line.points.len() {
+            return Err(Error::new(format!(
+                "series `{}` has {} points and {} intervals; there must be one for each point, or none",
+                line.name,
+                line.points.len(),
+                line.band.len()
+            )));
+        }
+    }
+    let lines: Vec<Line> = series.iter().map(|line| Line::of(line, options)).collect();
+    let across = range(lines.iter().flat_map(|l| l.raw.iter().map(|p| p.0)));
+    let Some((left, right)) = across else {
+        return Err(Error::new("there is nothing to draw: no series has a finite point").help(if options.log_y {
+            "a log axis shows values above zero only"
+        } else {
+            "each series is a list of (step, value) pairs"
+        }));
+    };
+    let (low, high) = vertical(&lines).unwrap_or((0.0, 1.0));
+    let mut figure = Figure::new(options.width, options.height, says(series, options));
+    let key = series.iter().enumerate().map(|(i, line)| (line.name.clone(), i)).collect();
+    let title = if options.title.is_empty() && series.len() == 1 { series[0].name.as_str() } else { &options.title };
+    let frame = Frame { title, x_label: &options.x_label, y_label: &options.y_label, key };
+    let (x, y) = frame.draw(&mut figure, Axis::new(left, right, false), Axis::new(low, high, options.log_y).padded(0.04));
+    let (top, bottom) = y.pixels();
+    let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect() };
+    for (i, line) in lines.iter().enumerate() {
+        let ink = Ink::Series(i);
+        for (lower, upper) in &line.bands {
+            let mut around = place(upper);
+            around.extend(place(lower).into_iter().rev());
+            for point in &mut around {
+                point.1 = point.1.clamp(top, bottom);
+            }
+            figure.area(around, ink, 0.16);
+        }
+        if !line.smooth.is_empty() {
+            for run in runs(&line.raw) {
+                for part in clip(&place(&thin(run, options.width)), top, bottom) {
+                    figure.line(part, ink, 1.0, 0.22);
+                }
+            }
+        }
+    }
+    for (i, line) in lines.iter().enumerate() {
+        let ink = Ink::Series(i);
+        let main = if line.smooth.is_empty() { &line.raw } else { &line.smooth };
+        for run in runs(main) {
+            let points = place(&thin(run, options.width));
+            if points.len() < 25 {
+                points.iter().filter(|p| (top..=bottom).contains(&p.1)).for_each(|p| figure.dot(p.0, p.1, 2.6, ink, 1.0));
+            }
+            for part in clip(&points, top, bottom) {
+                figure.line(part, ink, 1.8, 1.0);
+            }
+        }
+    }
+    Ok(figure)
+}
+
+fn says(series: &[Series], options: &Curves) -> String {
+    let names: Vec<&str> = series.iter().map(|line| line.name.as_str()).collect();
+    format!("{} over {}", names.join(", "), options.x_label)
+}
+
+/// A series ready to draw. A NaN marks a break.
+struct Line {
+    raw: Vec<(f64, f64)>,
+    smooth: Vec<(f64, f64)>,
+    bands: Vec<(Vec<(f64, f64)>, Vec<(f64, f64)>)>,
+}
+
+impl Line {
+    fn of(series: &Series, options: &Curves) -> Self {
+        let shown = |y: f64| y.is_finite() && (!options.log_y || y > 0.0);
+        let raw: Vec<(f64, f64)> = series
+            .points
+            .iter()
+            .filter(|p| p.0.is_finite())
+            .map(|p| (p.0, if shown(p.1) { p.1 } else { f64::NAN }))
+            .collect();
+        let raw = if raw.iter().any(|p| p.1.is_finite()) { raw } else { Vec::new() };
+        let enough = raw.len() >= 30 && options.smooth > 0.0 && series.band.is_empty();
+        let smooth = if enough { smoothed(&raw, options.smooth) } else { Vec::new() };
+        let around: Vec<_> = series.points.iter().zip(&series.band).filter(|(p, b)| p.0.is_finite() && shown(b.0) && shown(b.1)).collect();
+        let bands = if around.is_empty() {
+            Vec::new()
+        } else {
+            vec![around.iter().map(|(p, b)| ((p.0, b.0), (p.0, b.1))).unzip()]
+        };
+        Self { raw, smooth, bands }
+    }
+}
+
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.filter(|v| v.is_finite()).fold(None, |range, v| match range {
+        None => Some((v, v)),
+        Some((low, high)) => Some((low.min(v), high.max(v))),
+    })
+}
+
+fn vertical(lines: &[Line]) -> Option<(f64, f64)> {
+    let mut values = Vec::new();
+    for line in lines {
+        values.extend(line.smooth.iter().map(|p| p.1));
+        values.extend(line.bands.iter().flat_map(|(low, high)| low.iter().chain(high).map(|p| p.1)));
+        let mut raw: Vec<f64> = line.raw.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
+        if line.smooth.is_empty() {
+            values.extend(raw);
+        } else {
+            raw.sort_by(f64::total_cmp);
+            let cut = raw.len() / 100;
+            values.extend(raw.get(cut).copied());
+            values.extend(raw.len().checked_sub(cut + 1).and_then(|i| raw.get(i)).copied());
+        }
+    }
+    range(values.into_iter())
+}
+
+/// The line under a bell-shaped window whose width is `share` of the points. Breaks stay breaks.
+fn smoothed(points: &[(f64, f64)], share: f64) -> Vec<(f64, f64)> {
+    let points = averaged(points, 2000);
+    let sigma = (points.len() as f64 * share).max(1.0);
+    let reach = (sigma * 3.0).ceil() as usize;
+    let weights: Vec<f64> = (0..=reach).map(|d| (-0.5 * (d as f64 / sigma).powi(2)).exp()).collect();
+    (0..points.len())
+        .map(|i| {
+            let (from, to) = (i.saturating_sub(reach), (i + reach + 1).min(points.len()));
+            let (mut sum, mut total) = (0.0, 0.0);
+            for (j, (_, y)) in points.iter().enumerate().take(to).skip(from) {
+                if y.is_finite() {
+                    let weight = weights[i.abs_diff(j)];
+                    sum += weight * y;
+                    total += weight;
+                }
+            }
+            let y = if points[i].1.is_finite() && total > 0.0 { sum / total } else { f64::NAN };
+            (points[i].0, y)
+        })
+        .collect()
+}
+
+/// At most `most` points, each the mean of its neighbours.
+fn averaged(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    if points.len() <= most {
+        return points.to_vec();
+    }
+    points
+        .chunks(points.len().div_ceil(most))
+        .map(|chunk| {
+            let mean = |values: &mut dyn Iterator<Item = f64>| {
+                let (sum, count) = values.fold((0.0, 0usize), |(sum, count), v| (sum + v, count + 1));
+                sum / count as f64
+            };
+            (mean(&mut chunk.iter().map(|p| p.0)), mean(&mut chunk.iter().map(|p| p.1).filter(|y| y.is_finite())))
+        })
+        .collect()
+}
+
+/// The same line to the eye with no more points than pixels need: the lowest and the highest of each stretch.
+fn thin(points: &[(f64, f64)], width: f64) -> Vec<(f64, f64)> {
+    let stretches = (width as usize).max(16);
+    if points.len() <= stretches * 2 {
+        return points.to_vec();
+    }
+    let mut kept = Vec::with_capacity(stretches * 2);
+    for chunk in points.chunks(points.len().div_ceil(stretches)) {
+        let low = chunk.iter().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        let high = chunk.iter().enumerate().max_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        if let (Some((i, low)), Some((j, high))) = (low, high) {
+            kept.extend(if i <= j { [*low, *high] } else { [*high, *low] });
+        }
+    }
+    kept
+}
+
+/// The unbroken parts.
+fn runs(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
+    points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty())
+}
+
+/// The parts of a line between two heights, cut where it crosses them.
+fn clip(points: &[(f64, f64)], top: f64, bottom: f64) -> Vec<Vec<(f64, f64)>> {
+    let inside = |p: &(f64, f64)| (top..=bottom).contains(&p.1);
+    let mut parts = Vec::new();
+    let mut part: Vec<(f64, f64)> = points.first().filter(|p| inside(p)).copied().into_iter().collect();
+    for pair in points.windows(2) {
+        let (a, b) = (pair[0], pair[1]);
+        let at = |height: f64| (a.0 + (b.0 - a.0) * (height - a.1) / (b.1 - a.1), height);
+        // The heights the segment crosses, in its direction.
+        let mut cuts: Vec<(f64, f64)> =
+            [top, bottom].into_iter().filter(|h| (a.1 - h) * (b.1 - h) < 0.0).map(at).collect();
+        if a.1 > b.1 {
+            cuts.reverse();
+        }
+        for cut in cuts {
+            part.push(cut);
+            if part.len() > 1 {
+                parts.push(std::mem::take(&mut part));
+            }
+        }
+        if inside(&b) {
+            part.push(b);
+        } else if part.len() < 2 {
+            part.clear();
+        }
+    }
+    if part.len() > 1 {
+        parts.push(part);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figure::testing::inked;
+
+    fn noisy(n: usize) -> Vec<(f64, f64)> {
+        (0..n).map(|i| (i as f64, 2.0 + (i as f64 * 0.7).sin() + if i == 3 { 1e6 } else { 0.0 })).collect()
+    }
+
+    #[test]
+    fn a_line_is_cut_at_the_frame() {
+        let parts = clip(&[(0.0, 5.0), (10.0, -5.0), (20.0, 5.0)], 0.0, 10.0);
+        assert_eq!(parts, [vec![(0.0, 5.0), (5.0, 0.0)], vec![(15.0, 0.0), (20.0, 5.0)]]);
+        let through = clip(&[(0.0, -10.0), (30.0, 20.0)], 0.0, 10.0);
+        assert_eq!(through, [vec![(10.0, 0.0), (20.0, 10.0)]]);
+    }
+
+    #[test]
+    fn one_spike_does_not_flatten_the_rest() {
+        let lines = [Line::of(&Series::new("d", noisy(1000)), &Curves { smooth: 0.001, ..Curves::default() })];
+        let raw: Vec<f64> = lines[0].raw.iter().map(|p| p.1).collect();
+        assert!(raw.contains(&(2.0 + 2.1f64.sin() + 1e6)));
+        let mut calm = noisy(1000);
+        calm[3].1 = 2.0;
+        let calm = [Line::of(&Series::new("d", calm), &Curves::default())];
+        assert!(vertical(&calm).unwrap().1 < 3.1);
+    }
+
+    #[test]
+    fn smoothing_keeps_a_straight_line_and_a_break() {
+        let mut points: Vec<(f64, f64)> = (0..200).map(|i| (f64::from(i), 7.0)).collect();
+        points[100].1 = f64::NAN;
+        let smooth = smoothed(&points, 0.02);
+        assert!(smooth[100].1.is_nan());
+        assert!(smooth.iter().enumerate().all(|(i, p)| i == 100 || (p.1 - 7.0).abs() < 1e-12));
+        assert_eq!(runs(&smooth).count(), 2);
+    }
+
+    #[test]
+    fn curves_have_their_size_and_ink() {
+        let figure = curves(
+            &[Series::new("d", noisy(400)), Series::new("g", vec![(0.0, 1.0), (200.0, 2.0), (399.0, f64::INFINITY)])],
+            &Curves { log_y: true, ..Curves::default() },
+        )
+        .unwrap();
+        let picture = figure.picture(2.0).unwrap();
+        assert_eq!((picture.width, picture.height), (1280, 640));
+        assert!(inked(&picture, Ink::Series(0)) > 200 && inked(&picture, Ink::Series(1)) > 200);
+        let svg = figure.svg();
+        assert!(svg.contains("class=\"ink-1\"") && svg.contains(">step</text>"));
+    }
+
+    #[test]
+    fn nothing_to_draw_is_an_error() {
+        let error = curves(&[Series::new("d", vec![(0.0, -1.0)])], &Curves { log_y: true, ..Curves::default() }).unwrap_err();
+        assert_eq!(error.help.as_deref(), Some("a log axis shows values above zero only"));
+        assert!(curves(&[], &Curves::default()).is_err());
+    }
+}
