@@ -88,7 +88,10 @@ mod tests {
         assert_eq!(sum(&x, 2, 12, 1), [66.0, 210.0]);
         assert_eq!(sum(&x, 2, 3, 4), [12.0, 15.0, 18.0, 21.0, 48.0, 51.0, 54.0, 57.0]);
         let long = vec![0.1f32; 1_000_000];
-        assert!((f64::from(sum(&long, 1, 1_000_000, 1)[0]) - 100_000.0).abs() < 0.1, "a plain f32 sum is off by hundreds");
+        assert!(
+            (f64::from(sum(&long, 1, 1_000_000, 1)[0]) - 100_000.0).abs() < 0.1,
+            "a plain f32 sum is off by hundreds"
+        );
     }
 
     #[test]

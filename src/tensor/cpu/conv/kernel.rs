@@ -148,13 +148,15 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, sp
             }
             channel += b.channel;
         }
-        for (m, row) in acc.iter().enumerate().take(b.channels) {
-            let out = b.out.add(m * b.out_channel);
-            for (sum, span) in row.iter().zip(spans) {
-                if span.lanes == V::LANES {
-                    sum.store(out.add(span.output));
-                } else {
-                    sum.store_first(out.add(span.output), span.lanes);
+        for (m, row) in acc.iter().enumerate() {
+            if m < b.channels {
+                let out = b.out.add(m * b.out_channel);
+                for (sum, span) in row.iter().zip(spans) {
+                    if span.lanes == V::LANES {
+                        sum.store(out.add(span.output));
+                    } else {
+                        sum.store_first(out.add(span.output), span.lanes);
+                    }
                 }
             }
         }
@@ -213,50 +215,61 @@ unsafe fn correlate<V: Vector, const WIDE: usize, const NARROW: usize>(
 
 #[inline(always)]
 unsafe fn shift<V: Vector>(planes: &Planes<V::Elem>, shifts: &[Shift]) {
-    let (height, width) = (planes.height as isize, planes.width as isize);
     for s in shifts {
-        let step = s.column_step as isize;
-        let columns = s.columns as isize;
-        // Columns `lo..hi` lie inside the plane.
-        let lo = (-s.column).max(0).div_euclid(step) + isize::from((-s.column).max(0).rem_euclid(step) > 0);
-        let lo = lo.min(columns);
-        let hi = ((width - s.column + step - 1).max(0) / step).clamp(lo, columns);
-        let mut to = planes.to.wrapping_add(s.to);
-        for image in 0..planes.images {
-            let plane = planes.from.wrapping_add(image * planes.image);
-            for r in 0..s.rows {
-                let row = s.row + (r * s.row_step) as isize;
-                let inside = row >= 0 && row < height;
-                let from = plane.wrapping_offset(row * width + s.column);
-                let mut c = 0;
-                while c < columns {
-                    let lanes = V::LANES as isize;
-                    let (lo, hi) = if inside {
-                        ((lo - c).clamp(0, lanes) as usize, (hi - c).clamp(0, lanes) as usize)
-                    } else {
-                        (0, 0)
-                    };
-                    let from = from.wrapping_offset(c * step);
-                    let to = to.wrapping_offset(c);
-                    // SAFETY: lanes `lo..hi` lie inside the plane; the copy is followed by `LANES` elements.
-                    unsafe {
-                        match step {
-                            1 if lo == 0 && hi == V::LANES => V::load(from).store(to),
-                            1 => V::load_range(from, lo, hi).store(to),
-                            2 => V::load_range_by_two(from, lo, hi).store(to),
-                            _ => {
-                                V::splat(V::Elem::ZERO).store(to);
-                                for i in lo..hi {
-                                    *to.add(i) = *from.wrapping_offset(i as isize * step);
-                                }
-                            }
-                        }
-                    }
-                    c += lanes;
-                }
-                to = to.wrapping_offset(columns);
+        // SAFETY: the caller's contract.
+        unsafe {
+            match s.column_step {
+                1 => shift_rows::<V>(planes, s, |from, lo, hi| V::load_range(from, lo, hi)),
+                2 => shift_rows::<V>(planes, s, |from, lo, hi| V::load_range_by_two(from, lo, hi)),
+                step => shift_rows::<V>(planes, s, |from, lo, hi| V::load_range_by(from, step, lo, hi)),
             }
         }
+    }
+}
+
+/// One copy of some planes, by a function that loads the lanes of a vector that lie inside.
+#[inline(always)]
+unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl Fn(*const V::Elem, usize, usize) -> V) {
+    let (height, width) = (planes.height as isize, planes.width as isize);
+    let (step, columns) = (s.column_step as isize, s.columns as isize);
+    // Columns `lo..hi` lie inside the plane, and so do rows `top..bottom`.
+    let ceil = |n: isize, d: usize| if n <= 0 { 0 } else { (n as usize).div_ceil(d) as isize };
+    let lo = ceil(-s.column, s.column_step).min(columns);
+    let hi = ceil(width - s.column, s.column_step).clamp(lo, columns);
+    let rows = s.rows as isize;
+    let top = ceil(-s.row, s.row_step).min(rows);
+    let bottom = ceil(height - s.row, s.row_step).clamp(top, rows);
+    let zero = V::splat(V::Elem::ZERO);
+    let image_len = rows * columns;
+    let lanes = V::LANES as isize;
+    for image in 0..planes.images {
+        let to = planes.to.wrapping_add(s.to).wrapping_offset(image as isize * image_len);
+        let plane = planes.from.wrapping_add(image * planes.image);
+        let fill = |from: isize, end: isize| {
+            let mut at = from;
+            while at < end {
+                zero.store(to.wrapping_offset(at));
+                at += lanes;
+            }
+        };
+        fill(0, top * columns);
+        let row_step = s.row_step as isize * width;
+        let first = plane.wrapping_offset((s.row + top * s.row_step as isize) * width + s.column);
+        // A column of vectors at a time, so that its mask is made once; the last one first, for it spills onto
+        // the heads of rows.
+        let mut c = (columns - 1) / lanes * lanes;
+        while c >= 0 {
+            let (lo, hi) = ((lo - c).clamp(0, lanes) as usize, (hi - c).clamp(0, lanes) as usize);
+            let mut from = first.wrapping_offset(c * step);
+            let mut out = to.wrapping_offset(top * columns + c);
+            for _ in top..bottom {
+                load(from, lo, hi).store(out);
+                from = from.wrapping_offset(row_step);
+                out = out.wrapping_offset(columns);
+            }
+            c -= lanes;
+        }
+        fill(bottom * columns, image_len);
     }
 }
 
@@ -266,8 +279,13 @@ unsafe fn outer_tile<V: Vector, const C: usize, const J: usize, const N: usize>(
     // SAFETY: the caller gives accumulators `[C][J][N * LANES]`, and `x` and `g` for every pixel.
     unsafe {
         let mut acc = [[[V::splat(V::Elem::ZERO); N]; J]; C];
-        for (k, sum) in acc.iter_mut().flatten().flatten().enumerate() {
-            *sum = V::load(o.acc.add(k * V::LANES));
+        // Constant bounds throughout: an accumulator whose index is not known at compile time lives in memory.
+        for c in 0..C {
+            for j in 0..J {
+                for n in 0..N {
+                    acc[c][j][n] = V::load(o.acc.add(((c * J + j) * N + n) * V::LANES));
+                }
+            }
         }
         let mut g = o.g;
         for image in 0..o.images {
@@ -291,8 +309,12 @@ unsafe fn outer_tile<V: Vector, const C: usize, const J: usize, const N: usize>(
                 }
             }
         }
-        for (k, sum) in acc.iter().flatten().flatten().enumerate() {
-            sum.store(o.acc.add(k * V::LANES));
+        for c in 0..C {
+            for j in 0..J {
+                for n in 0..N {
+                    acc[c][j][n].store(o.acc.add(((c * J + j) * N + n) * V::LANES));
+                }
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ pub trait Vector: Copy {
     unsafe fn load_range(from: *const Self::Elem, lo: usize, hi: usize) -> Self;
     /// Lanes `lo..hi` from `from[2 * lo], from[2 * lo + 2], ...`, and 0 in the others.
     unsafe fn load_range_by_two(from: *const Self::Elem, lo: usize, hi: usize) -> Self;
+    /// Lanes `lo..hi` from `from[step * lo], from[step * (lo + 1)], ...`, and 0 in the others.
+    unsafe fn load_range_by(from: *const Self::Elem, step: usize, lo: usize, hi: usize) -> Self;
     /// Writes `LANES` elements.
     unsafe fn store(self, to: *mut Self::Elem);
     /// Writes the first `count` lanes.
@@ -70,10 +72,15 @@ impl<T: Real, const N: usize> Vector for Plain<T, N> {
     }
     #[inline(always)]
     unsafe fn load_range_by_two(from: *const T, lo: usize, hi: usize) -> Self {
+        // SAFETY: the same contract.
+        unsafe { Self::load_range_by(from, 2, lo, hi) }
+    }
+    #[inline(always)]
+    unsafe fn load_range_by(from: *const T, step: usize, lo: usize, hi: usize) -> Self {
         let mut lanes = [T::ZERO; N];
         for (i, lane) in lanes.iter_mut().enumerate().take(hi).skip(lo) {
             // SAFETY: `i` is in `lo..hi`.
-            *lane = unsafe { *from.wrapping_add(2 * i) };
+            *lane = unsafe { *from.wrapping_add(step * i) };
         }
         Self(lanes)
     }
@@ -145,6 +152,16 @@ mod x86 {
                 let high = _mm512_maskz_loadu_ps((mask >> 16) as u16, from.wrapping_add(16));
                 _mm512_permutex2var_ps(low, even, high)
             }
+        }
+        #[inline(always)]
+        unsafe fn load_range_by(from: *const f32, step: usize, lo: usize, hi: usize) -> Self {
+            let mut lanes = [0f32; 16];
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                if i >= lo && i < hi {
+                    *lane = unsafe { *from.wrapping_add(step * i) };
+                }
+            }
+            unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
@@ -239,6 +256,16 @@ mod x86 {
                 let mixed = _mm256_shuffle_ps::<0x88>(low, high);
                 _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(mixed)))
             }
+        }
+        #[inline(always)]
+        unsafe fn load_range_by(from: *const f32, step: usize, lo: usize, hi: usize) -> Self {
+            let mut lanes = [0f32; 8];
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                if i >= lo && i < hi {
+                    *lane = unsafe { *from.wrapping_add(step * i) };
+                }
+            }
+            unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
