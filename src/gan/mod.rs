@@ -1,1 +1,33 @@
 //! Training a GAN and sampling from it.
+//!
+//! Tables: [`LOSSES`], [`PENALTIES`], [`ARCHITECTURES`], [`METHODS`]. [`train()`] runs a training; [`Gan`] is what it makes, and
+//! what a script trains on, samples from, clones and saves.
+
+pub mod arch;
+mod loss;
+mod method;
+mod network;
+mod penalty;
+mod sample;
+mod train;
+
+pub use arch::{ARCHITECTURES, Blueprint};
+pub use loss::{Adversarial, LOSSES, Loss};
+pub use method::{METHODS, Method};
+pub use network::{Discriminator, Generator, Heads, Verdict};
+pub use penalty::{PENALTIES, Penalty, Regulariser, Scene};
+pub use train::{Gan, Hook, Labels, TrainOptions, train};
+
+use crate::error::Result;
+use crate::table;
+
+/// The default options changed into those of the method called `name`.
+///
+/// # Errors
+/// An unknown name.
+pub fn method(name: &str) -> Result<TrainOptions> {
+    let row = table::find(METHODS, name)?;
+    let mut options = TrainOptions { method: name.to_string(), ..TrainOptions::default() };
+    (row.apply)(&mut options);
+    Ok(options)
+}

@@ -1,1 +1,61 @@
-//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints.
+//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints: what networks are made of.
+//!
+//! A network is built from a [`Store`], which names each parameter by its place (`block1.conv1.weight`), draws its first
+//! values from a stream of that name, and is the list that optimisers, averages and checkpoints walk.
+
+mod average;
+pub mod checkpoint;
+mod encoder;
+pub mod fit;
+mod init;
+mod layer;
+mod norm;
+mod optimiser;
+mod param;
+mod schedule;
+mod spectral;
+pub mod task;
+
+pub use average::Average;
+pub use encoder::{Classifier, ENCODERS, Encoder, EncoderRow};
+pub use fit::{Fit, Trainable};
+pub use init::{INITIALISERS, Init};
+pub use layer::{Conv, ConvTranspose, Embedding, Linear, Make};
+pub(crate) use norm::forget_standing;
+pub use norm::{NORMS, Norm, NormKind, NormOptions};
+pub use optimiser::{Adam, Optimiser, Sgd, gradients};
+pub use param::{Buffer, Param, Store};
+pub use schedule::Schedule;
+pub use spectral::SpectralNorm;
+pub use task::{ROTATION, Task};
+
+use crate::tensor::Tensor;
+
+/// How a network is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics; moving averages and spectral norms advance.
+    Train,
+    /// Stored statistics; nothing advances.
+    Eval,
+    /// Batch statistics, which are added to the standing statistics; spectral norms stay.
+    Standing,
+}
+
+/// What a forward pass carries besides the images.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    /// How the network is run.
+    pub mode: Mode,
+    /// What conditional norms see: `[n, k]`.
+    pub condition: Option<&'a Tensor>,
+    /// The latent, which self-modulated norms see: `[n, z]`.
+    pub z: Option<&'a Tensor>,
+}
+
+impl Pass<'_> {
+    /// An unconditional pass.
+    pub fn plain(mode: Mode) -> Self {
+        Self { mode, condition: None, z: None }
+    }
+}

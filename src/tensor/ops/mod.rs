@@ -7,14 +7,14 @@
 pub mod arith;
 // #[cfg(test)]
 // mod check;
-// pub mod conv;
+pub mod conv;
 pub mod index;
 pub mod map;
 pub mod matmul;
-// pub mod norm;
-// pub mod pool;
+pub mod norm;
+pub mod pool;
 pub mod reduce;
-// pub mod resize;
+pub mod resize;
 pub mod shape;
 pub mod softmax;
 pub mod update;

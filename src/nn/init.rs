@@ -1,0 +1,142 @@
+//! First values of parameters.
+
+use crate::error::Result;
+use crate::options::{Setting, Value};
+use crate::tensor::{Device, Rng, Tensor};
+
+/// How a parameter's first values are drawn. Weights are `[out, in, ..]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// One value everywhere.
+    Constant(f64),
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// Normal, redrawn beyond two standard deviations, as in TensorFlow.
+    Truncated(f64),
+    /// Rows or columns of a random orthogonal matrix `[in kh kw, out]` (Saxe et al. 2013, arXiv:1312.6120), scaled.
+    Orthogonal(f64),
+    /// Normal with variance 2 / (fan in + fan out) (Glorot and Bengio 2010).
+    Glorot,
+    /// Normal with variance 2 / fan in (He et al. 2015, arXiv:1502.01852).
+    He,
+}
+
+impl Init {
+    /// Draws the values.
+    pub fn draw(self, dims: &[usize], rng: &mut Rng, device: &Device) -> Result<Tensor> {
+        let n = dims.iter().product();
+        let out = dims.first().copied().unwrap_or(1);
+        let window: usize = dims.iter().skip(2).product();
+        let inputs = dims.get(1).copied().unwrap_or(1) * window;
+        let scaled = |mut values: Vec<f32>, std: f64| {
+            values.iter_mut().for_each(|v| *v *= std as f32);
+            values
+        };
+        let values = match self {
+            Init::Constant(value) => vec![value as f32; n],
+            Init::Normal(std) => scaled(rng.normals(n), std),
+            Init::Truncated(std) => scaled((0..n).map(|_| truncated(rng)).collect(), std),
+            Init::Glorot => scaled(rng.normals(n), (2.0 / (inputs + out * window) as f64).sqrt()),
+            Init::He => scaled(rng.normals(n), (2.0 / inputs as f64).sqrt()),
+            Init::Orthogonal(gain) => scaled(orthogonal(out, n / out.max(1), rng), gain),
+        };
+        Tensor::from_vec(values, dims, device)
+    }
+}
+
+fn truncated(rng: &mut Rng) -> f32 {
+    loop {
+        let value = rng.normal();
+        if value.abs() <= 2.0 {
+            return value;
+        }
+    }
+}
+
+/// `rows` x `columns` values with orthonormal rows, or columns where there are fewer of those: Gram and Schmidt, twice, in f64.
+fn orthogonal(rows: usize, columns: usize, rng: &mut Rng) -> Vec<f32> {
+    let (short, long) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
+    while basis.len() < short {
+        let mut v: Vec<f64> = rng.normals(long).into_iter().map(f64::from).collect();
+        for _ in 0..2 {
+            for b in &basis {
+                let dot: f64 = v.iter().zip(b).map(|(x, y)| x * y).sum();
+                v.iter_mut().zip(b).for_each(|(x, y)| *x -= dot * y);
+            }
+        }
+        let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if norm > 1e-6 {
+            v.iter_mut().for_each(|x| *x /= norm);
+            basis.push(v);
+        }
+    }
+    let at = |r: usize, c: usize| if rows <= columns { basis[r][c] } else { basis[c][r] };
+    (0..rows * columns).map(|i| at(i / columns, i % columns) as f32).collect()
+}
+
+/// The initialisers a script may name.
+pub const INITIALISERS: &[&str] = &["normal", "truncated", "orthogonal", "glorot", "he"];
+
+impl Setting for Init {
+    const EXPECTED: &'static str = "`normal`, `truncated`, `orthogonal`, `glorot` or `he`";
+    fn from_value(value: Value) -> std::result::Result<Self, Value> {
+        match &value {
+            Value::Text(name) => match name.as_str() {
+                "normal" => Ok(Init::Normal(0.02)),
+                "truncated" => Ok(Init::Truncated(0.02)),
+                "orthogonal" => Ok(Init::Orthogonal(1.0)),
+                "glorot" => Ok(Init::Glorot),
+                "he" => Ok(Init::He),
+                _ => Err(value),
+            },
+            _ => Err(value),
+        }
+    }
+    fn to_value(&self) -> Value {
+        Value::Text(
+            match self {
+                Init::Constant(_) => "constant",
+                Init::Normal(_) => "normal",
+                Init::Truncated(_) => "truncated",
+                Init::Orthogonal(_) => "orthogonal",
+                Init::Glorot => "glorot",
+                Init::He => "he",
+            }
+            .into(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orthogonal_rows_are_orthonormal() {
+        let mut rng = Rng::new(1);
+        for (rows, columns) in [(3, 5), (5, 3)] {
+            let m = orthogonal(rows, columns, &mut rng);
+            let short = rows.min(columns);
+            for i in 0..short {
+                for j in 0..short {
+                    let dot: f32 = if rows <= columns {
+                        (0..columns).map(|c| m[i * columns + c] * m[j * columns + c]).sum()
+                    } else {
+                        (0..rows).map(|r| m[r * columns + i] * m[r * columns + j]).sum()
+                    };
+                    assert!((dot - f32::from(u8::from(i == j))).abs() < 1e-5, "{rows}x{columns}: {i}.{j} = {dot}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spread_follows_the_fans() {
+        let draw = |init: Init| init.draw(&[64, 32, 3, 3], &mut Rng::new(2), &Device::Cpu).unwrap().to_f64s().unwrap();
+        let deviation = |values: Vec<f64>| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
+        assert!((deviation(draw(Init::Glorot)) - (2.0 / 864.0f64).sqrt()).abs() < 0.001);
+        assert!((deviation(draw(Init::He)) - (2.0 / 288.0f64).sqrt()).abs() < 0.002);
+        assert!(draw(Init::Truncated(0.02)).iter().all(|v| v.abs() <= 0.040_001));
+    }
+}
