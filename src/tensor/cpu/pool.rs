@@ -1,36 +1,258 @@
-//! Pooling over windows and whole planes, and what carries gradients back through it.
+//! Average and max pooling over windows, and what carries gradients back through the average.
+//!
+//! The gradient of a maximum goes through the places that [`max_places`] found.
+#![allow(unsafe_code)] // Outputs are not zeroed before they are written.
 
-use super::buffer::map_planes;
+use std::ops::Range;
+
+use super::buffer::{for_planes, uninit};
 use super::dispatch::multiversion;
 use super::real::Real;
 
-multiversion! {
-    /// The sum of a slice, in double precision over 32 partial sums whose cut depends on the length alone.
-    pub fn sum[T: Real](x: &[T]) -> f64 {
-        let mut partial = [T::ZERO; 32];
-        let mut total = 0.0;
-        // Short runs, so that single precision adds few terms before double precision takes over.
-        for run in x.chunks(1024) {
-            let whole = run.chunks_exact(32);
-            let rest = whole.remainder();
-            for chunk in whole {
-                for (p, &v) in partial.iter_mut().zip(chunk) {
-                    *p += v;
-                }
-            }
-            for (p, &v) in partial.iter_mut().zip(rest) {
-                *p += v;
-            }
-            for p in &mut partial {
-                total += p.to_f64();
-                *p = T::ZERO;
-            }
-        }
-        total
+/// Pooling over `[planes, h, w]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Images times channels.
+    pub planes: usize,
+    /// Input height.
+    pub h: usize,
+    /// Input width.
+    pub w: usize,
+    /// Rows of a window.
+    pub kh: usize,
+    /// Columns of a window.
+    pub kw: usize,
+    /// Rows and columns from one window to the next.
+    pub stride: [usize; 2],
+    /// Padding above, below, left and right; each less than the window.
+    pub pad: [usize; 4],
+    /// Whether the padding counts as zeros in an average.
+    pub count_padding: bool,
+}
+
+impl Pool {
+    /// Output height; windows that reach past the padding are left out.
+    pub fn out_h(&self) -> usize {
+        (self.h + self.pad[0] + self.pad[1] - self.kh) / self.stride[0] + 1
+    }
+
+    /// Output width.
+    pub fn out_w(&self) -> usize {
+        (self.w + self.pad[2] + self.pad[3] - self.kw) / self.stride[1] + 1
+    }
+
+    /// The rows of the input that window row `y` covers.
+    fn rows(&self, y: usize) -> Range<usize> {
+        let first = y * self.stride[0];
+        first.saturating_sub(self.pad[0])..(first + self.kh).saturating_sub(self.pad[0]).min(self.h)
+    }
+
+    /// The columns of the input that window column `x` covers.
+    fn columns(&self, x: usize) -> Range<usize> {
+        let first = x * self.stride[1];
+        first.saturating_sub(self.pad[2])..(first + self.kw).saturating_sub(self.pad[2]).min(self.w)
+    }
+
+    /// One over the number of values that an average of these divides by; 0 for a window of padding alone.
+    fn weight<T: Real>(&self, rows: &Range<usize>, columns: &Range<usize>) -> T {
+        let count = if self.count_padding { self.kh * self.kw } else { rows.len() * columns.len() };
+        if count == 0 { T::ZERO } else { T::ONE / T::from_f64(count as f64) }
+    }
+
+    fn is_halving(&self) -> bool {
+        [self.kh, self.kw] == [2, 2] && self.stride == [2, 2] && self.pad == [0; 4]
     }
 }
 
-/// The sum of each `len`-element plane of `x`.
-pub fn global_sum<T: Real>(x: &[T], len: usize) -> Vec<T> {
-    map_planes(x.len() / len.max(1), len, |i| T::from_f64(sum(&x[i * len..][..len])))
+multiversion! {
+    /// The mean of each 2 by 2 block of a pair of rows.
+    fn halve[T: Real](upper: &[T], lower: &[T], out: &mut [T]) {
+        let quarter = T::from_f64(0.25);
+        for ((out, u), l) in out.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
+            *out = ((u[0] + u[1]) + (l[0] + l[1])) * quarter;
+        }
+    }
+}
+
+multiversion! {
+    /// Each value, scaled, twice in a row.
+    pub(super) fn double[T: Real](x: &[T], scale: T, out: &mut [T]) {
+        for (pair, &x) in out.chunks_exact_mut(2).zip(x) {
+            let v = x * scale;
+            pair[0] = v;
+            pair[1] = v;
+        }
+    }
+}
+
+/// The mean of each window: `[planes, out_h, out_w]`.
+pub fn average<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
+    let (out_h, out_w) = (p.out_h(), p.out_w());
+    // SAFETY: every output pixel is written below.
+    let mut out = unsafe { uninit(p.planes * out_h * out_w) };
+    for_planes(&mut out, out_h * out_w, |i, out| {
+        let x = &x[i * p.h * p.w..][..p.h * p.w];
+        for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
+            if p.is_halving() {
+                halve(&x[2 * y * p.w..][..p.w], &x[(2 * y + 1) * p.w..][..p.w], row);
+                continue;
+            }
+            let rows = p.rows(y);
+            for (column, out) in row.iter_mut().enumerate() {
+                let columns = p.columns(column);
+                let sum: T = rows.clone().flat_map(|r| &x[r * p.w..][columns.clone()]).copied().sum();
+                *out = sum * p.weight(&rows, &columns);
+            }
+        }
+    });
+    out
+}
+
+/// The transpose of [`average`]: each value of `g`, `[planes, out_h, out_w]`, shared out over its window.
+pub fn average_transposed<T: Real>(g: &[T], p: &Pool) -> Vec<T> {
+    let (out_h, out_w) = (p.out_h(), p.out_w());
+    // SAFETY: every pixel is written below: by `double` and the rows it leaves, or zeroed first.
+    let mut dx = unsafe { uninit(p.planes * p.h * p.w) };
+    for_planes(&mut dx, p.h * p.w, |i, dx| {
+        let g = &g[i * out_h * out_w..][..out_h * out_w];
+        if p.is_halving() && p.h % 2 == 0 && p.w % 2 == 0 {
+            for (y, pair) in dx.chunks_exact_mut(2 * p.w).enumerate() {
+                let (upper, lower) = pair.split_at_mut(p.w);
+                double(&g[y * out_w..][..out_w], T::from_f64(0.25), upper);
+                lower.copy_from_slice(upper);
+            }
+            return;
+        }
+        dx.fill(T::ZERO);
+        for y in 0..out_h {
+            let rows = p.rows(y);
+            for x in 0..out_w {
+                let columns = p.columns(x);
+                let share = g[y * out_w + x] * p.weight(&rows, &columns);
+                for r in rows.clone() {
+                    for v in &mut dx[r * p.w..][columns.clone()] {
+                        *v += share;
+                    }
+                }
+            }
+        }
+    });
+    dx
+}
+
+/// The place in `x` of the largest value of each window, the first of equals; a NaN is larger than any number.
+/// Padding is never the largest.
+pub fn max_places<T: Real>(x: &[T], p: &Pool) -> Vec<u32> {
+    let (out_h, out_w) = (p.out_h(), p.out_w());
+    let mut places = vec![0u32; p.planes * out_h * out_w];
+    for_planes(&mut places, out_h * out_w, |i, places| {
+        let first = i * p.h * p.w;
+        let x = &x[first..][..p.h * p.w];
+        for (y, row) in places.chunks_exact_mut(out_w).enumerate() {
+            let rows = p.rows(y);
+            for (column, place) in row.iter_mut().enumerate() {
+                let columns = p.columns(column);
+                let mut best = rows.start * p.w + columns.start;
+                for r in rows.clone() {
+                    for at in r * p.w + columns.start..r * p.w + columns.end {
+                        if x[at] > x[best] || (x[at].is_nan() && !x[best].is_nan()) {
+                            best = at;
+                        }
+                    }
+                }
+                *place = (first + best) as u32;
+            }
+        }
+    });
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn numbers(len: usize) -> Vec<f64> {
+        (0..len).map(|i| ((i * 7919 + i * i * 31) % 101) as f64 / 8.0).collect()
+    }
+
+    fn pools() -> impl Strategy<Value = Pool> {
+        let window = (1usize..5, 1usize..5, 1usize..4, 1usize..4);
+        (1usize..4, 1usize..12, 1usize..12, window, (0usize..4, 0usize..4, 0usize..4, 0usize..4), any::<bool>())
+            .prop_map(|(planes, h, w, (kh, kw, sh, sw), (t, b, l, r), count_padding)| Pool {
+                planes,
+                h,
+                w,
+                kh,
+                kw,
+                stride: [sh, sw],
+                pad: [t % kh, b % kh, l % kw, r % kw],
+                count_padding,
+            })
+            .prop_filter("the window fits", |p| p.h + p.pad[0] + p.pad[1] >= p.kh && p.w + p.pad[2] + p.pad[3] >= p.kw)
+    }
+
+    /// The values of each window, with `None` for padding.
+    fn windows(x: &[f64], p: &Pool) -> Vec<Vec<Option<(usize, f64)>>> {
+        let mut all = Vec::new();
+        for plane in 0..p.planes {
+            for y in 0..p.out_h() {
+                for column in 0..p.out_w() {
+                    let mut window = Vec::new();
+                    for i in 0..p.kh {
+                        for j in 0..p.kw {
+                            let r = (y * p.stride[0] + i) as isize - p.pad[0] as isize;
+                            let c = (column * p.stride[1] + j) as isize - p.pad[2] as isize;
+                            let inside = r >= 0 && c >= 0 && r < p.h as isize && c < p.w as isize;
+                            window.push(inside.then(|| {
+                                let at = (plane * p.h + r as usize) * p.w + c as usize;
+                                (at, x[at])
+                            }));
+                        }
+                    }
+                    all.push(window);
+                }
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn any_window_equals_the_naive_loop(p in pools()) {
+            let x = numbers(p.planes * p.h * p.w);
+            let averages = average(&x, &p);
+            let places = max_places(&x, &p);
+            let g = numbers(averages.len());
+            let mut dx = vec![0.0; x.len()];
+            for (k, window) in windows(&x, &p).iter().enumerate() {
+                let inside: Vec<(usize, f64)> = window.iter().flatten().copied().collect();
+                let count = if p.count_padding { window.len() } else { inside.len() };
+                // A stride past the window can leave one with padding alone: nothing to average.
+                prop_assume!(!inside.is_empty());
+                let mean = inside.iter().map(|(_, v)| v).sum::<f64>() / count as f64;
+                prop_assert!((averages[k] - mean).abs() < 1e-12);
+                for (at, _) in &inside {
+                    dx[*at] += g[k] / count as f64;
+                }
+                let best = inside.iter().fold(inside[0], |best, &v| if v.1 > best.1 { v } else { best });
+                prop_assert_eq!(places[k] as usize, best.0);
+            }
+            for (a, b) in average_transposed(&g, &p).iter().zip(&dx) {
+                prop_assert!((a - b).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn halving_takes_the_same_means() {
+        let p = Pool { planes: 2, h: 6, w: 70, kh: 2, kw: 2, stride: [2, 2], pad: [0; 4], count_padding: false };
+        let x = numbers(2 * 6 * 70);
+        let expected: Vec<f64> =
+            windows(&x, &p).iter().map(|w| w.iter().flatten().map(|(_, v)| v).sum::<f64>() / 4.0).collect();
+        assert_eq!(average(&x, &p), expected);
+        let g = numbers(expected.len());
+        let dx = average_transposed(&g, &p);
+        assert!((0..x.len()).all(|i| dx[i] == g[(i / 420 * 3 + i % 420 / 140) * 35 + i % 70 / 2] / 4.0));
+    }
 }

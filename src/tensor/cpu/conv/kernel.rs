@@ -239,7 +239,8 @@ unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl 
     let rows = s.rows as isize;
     let top = ceil(-s.row, s.row_step).min(rows);
     let bottom = ceil(height - s.row, s.row_step).clamp(top, rows);
-    let zero = V::splat(V::Elem::ZERO);
+    // SAFETY: the caller has the instructions.
+    let zero = unsafe { V::splat(V::Elem::ZERO) };
     let image_len = rows * columns;
     let lanes = V::LANES as isize;
     for image in 0..planes.images {
@@ -248,7 +249,8 @@ unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl 
         let fill = |from: isize, end: isize| {
             let mut at = from;
             while at < end {
-                zero.store(to.wrapping_offset(at));
+                // SAFETY: inside the copy, or less than a vector past it.
+                unsafe { zero.store(to.wrapping_offset(at)) };
                 at += lanes;
             }
         };
@@ -263,7 +265,8 @@ unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl 
             let mut from = first.wrapping_offset(c * step);
             let mut out = to.wrapping_offset(top * columns + c);
             for _ in top..bottom {
-                load(from, lo, hi).store(out);
+                // SAFETY: as above; the lanes that `load` reads lie inside the plane.
+                unsafe { load(from, lo, hi).store(out) };
                 from = from.wrapping_offset(row_step);
                 out = out.wrapping_offset(columns);
             }
