@@ -73,13 +73,7 @@ pub trait Observer: Send + Sync {
     /// Where to save the state of the `stage`, if anywhere. The file is written whole or not at all: `save`
     /// writes to the path it is given, which is then moved into place. `fingerprint` says what the state is
     /// of: settings, data, seed.
-    fn checkpoint(
-        &self,
-        _stage: &str,
-        _fingerprint: &str,
-        _step: u64,
-        _save: &dyn Fn(&Path) -> Result<()>,
-    ) -> Result<()> {
+    fn checkpoint(&self, _stage: &str, _fingerprint: &str, _step: u64, _save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
         Ok(())
     }
     /// The saved state of this `stage` with this `fingerprint`, when a run is resumed.

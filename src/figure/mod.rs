@@ -42,8 +42,7 @@ pub fn png(picture: &Picture) -> Result<Vec<u8>> {
     } else {
         encoder.write_image(&picture.pixels, width, height, image::ExtendedColorType::Rgb8)
     };
-    written
-        .map_err(|error| Error::new(format!("cannot write a picture of {width} x {height} pixels as PNG: {error}")))?;
+    written.map_err(|error| Error::new(format!("cannot write a picture of {width} x {height} pixels as PNG: {error}")))?;
     Ok(file)
 }
 
