@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
+use super::batches::{BatchOptions, Batches};
+use super::budget::PartlyLabelled;
 use super::images::{Images, Shape};
 use crate::error::{Error, Result};
 use crate::table;
@@ -161,6 +165,29 @@ impl Dataset {
         self.images.hash()
     }
 
+    /// Shuffled batches with every label, as long as there are labels: for loops of one's own.
+    pub fn batches(&self, size: usize, options: &BatchOptions) -> Result<Batches> {
+        match self.truth {
+            Some(_) => self.keep_labels(1.0, 0)?.known_batches(size, options),
+            None => self.keep_labels(0.0, 0)?.batches(size, options),
+        }
+    }
+
+    /// What a run writes down about the set, and about the labels that a method may see: the record `data`.
+    pub fn record(&self, known: Option<&PartlyLabelled>) -> serde_json::Value {
+        let part = self.name.rsplit('/').next().unwrap_or_default();
+        json!({
+            "name": self.name,
+            "classes": self.classes(),
+            "splits": [{
+                "name": part,
+                "counts": self.truth.as_ref().map_or_else(|| vec![self.n()], Truth::counts),
+                "labelled": known.map(PartlyLabelled::known_counts).unwrap_or_default(),
+            }],
+            "facts": { "images": self.n(), "size": self.shape().to_string(), "origin": self.origin, "sha256": self.hash() },
+        })
+    }
+
     /// The images at `indices` with what is known about them, under the name `name`.
     pub fn select(&self, name: impl Into<String>, indices: &[u32]) -> Result<Self> {
         let images = self.images.select(indices)?;
@@ -243,6 +270,25 @@ pub(super) mod tests {
         assert_eq!(error.message, "`tiny` has 3 images and 2 labels; each image has one label");
         let error = Truth::new(vec![0, 2], vec!["a".into(), "b".into()]).unwrap_err();
         assert_eq!(error.message, "label 2 of image 1 is out of range; there are 2 classes, from 0");
+    }
+
+    #[test]
+    fn batches_tell_labels_where_there_are_any() {
+        let batch = tiny(vec![0, 1, 0, 1], 2).batches(4, &BatchOptions::default()).unwrap().batch(0).unwrap();
+        let labels: Vec<u32> = batch.indices.iter().map(|index| index % 2).collect();
+        assert_eq!(batch.labels().unwrap().to_u32s().unwrap(), labels);
+        let images = Images::new(Shape { channels: 1, height: 1, width: 1 }, vec![0; 3]).unwrap();
+        let bare = Dataset::new("bare", images, None, "a test").unwrap();
+        assert!(bare.batches(2, &BatchOptions::default()).unwrap().batch(0).unwrap().labels.is_none());
+    }
+
+    #[test]
+    fn a_run_writes_down_what_it_learned_from() {
+        let data = tiny(vec![0, 1, 0, 1, 0, 0], 2);
+        let record = data.record(Some(&data.keep_labels(0.5, 1).unwrap()));
+        assert_eq!(record["splits"], json!([{ "name": "tiny", "counts": [4, 2], "labelled": [2, 1] }]));
+        assert_eq!((&record["facts"]["size"], &record["facts"]["images"]), (&json!("1x1 grey"), &json!(6)));
+        assert_eq!(record["facts"]["sha256"], data.hash());
     }
 
     #[test]

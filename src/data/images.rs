@@ -108,6 +108,13 @@ impl Images {
         Tensor::from_vec(values, &self.dims(), device)
     }
 
+    /// All images in order, `size` at a time and fewer at the end, as [`tensor`](Images::tensor) gives them.
+    pub fn chunks(&self, size: usize, device: &Device) -> impl Iterator<Item = Result<Tensor>> {
+        let (shape, device) = (self.shape(), device.clone());
+        let chunks = self.pixels().chunks(size.max(1) * shape.bytes());
+        chunks.map(move |pixels| Self::new(shape, pixels.to_vec())?.tensor(&device))
+    }
+
     /// Images from values between 0 and 1, `[n, channels, height, width]`, each rounded to the nearest of 256 levels.
     /// What lies outside is cut off, as a screen does.
     pub fn from_tensor(images: &Tensor) -> Result<Self> {
@@ -179,6 +186,9 @@ mod tests {
         assert_eq!(tensor.dims(), [1, 1, 16, 16]);
         assert_eq!(tensor.to_f32s().unwrap()[51], 0.2);
         assert_eq!(Images::from_tensor(&tensor).unwrap(), images);
+        let dims: Vec<_> =
+            images.select(&[0, 0, 0]).unwrap().chunks(2, &Device::Cpu).map(|t| t.unwrap().dims().to_vec()).collect();
+        assert_eq!(dims, [[2, 1, 16, 16], [1, 1, 16, 16]]);
         let of = |values: [f32; 2]| {
             Images::from_tensor(&Tensor::from_vec(values.to_vec(), &[1, 1, 1, 2], &Device::Cpu).unwrap())
         };

@@ -27,9 +27,11 @@ impl Labelled {
         Self { source, labels, confidence, probs: None }
     }
 
-    /// What a labeller predicts for the images of `source`: `probs` is `[n, classes]` row by row, each row summing to
-    /// 1. The likeliest class is the label, the first one at a tie. An image whose best probability is below
-    /// `threshold` stays without a label. The kept labels of `source` stand above any prediction.
+    /// What a labeller predicts for the images of `source`.
+    ///
+    /// `probs` is `[n, classes]` row by row, and each row sums to one. The likeliest class is the label, the first one
+    /// at a tie. An image whose best probability is below `threshold` stays without a label. The kept labels of
+    /// `source` stand above any prediction.
     pub fn from_probs(source: &PartlyLabelled, probs: &[f32], threshold: f64) -> Result<Self> {
         let (n, classes) = (source.n(), source.classes().len());
         if probs.len() != n * classes || classes == 0 {
@@ -162,17 +164,17 @@ impl Labelled {
             classes: classes.to_vec(),
             per_class: classes
                 .iter()
-                .map(|name| ClassReport { name: name.clone(), n: 0, covered: 0, correct: 0 })
+                .map(|name| ClassReport { name: name.clone(), images: 0, n: 0, correct: 0 })
                 .collect(),
             confusion: vec![vec![0; classes.len()]; classes.len()],
         };
         let (mut inferred, mut inferred_correct) = (0usize, 0usize);
         for ((label, known), truth) in self.labels.iter().zip(self.source.known()).zip(truth.labels()) {
             let class = &mut report.per_class[*truth as usize];
-            class.n += 1;
+            class.images += 1;
             let Some(label) = label else { continue };
             let correct = usize::from(label == truth);
-            class.covered += 1;
+            class.n += 1;
             class.correct += correct;
             report.confusion[*truth as usize][*label as usize] += 1;
             if known.is_none() {
@@ -227,9 +229,9 @@ pub struct ClassReport {
     /// What the class is called.
     pub name: String,
     /// Images that are of this class.
-    pub n: usize,
+    pub images: usize,
     /// Those of them that have a label.
-    pub covered: usize,
+    pub n: usize,
     /// Those of them that have the right label.
     pub correct: usize,
 }
@@ -248,8 +250,8 @@ impl std::fmt::Display for LabelReport {
         let width = self.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max("class".len());
         write!(f, "{:width$}  {:>7}  {:>7}  {:>7}", "class", "images", "covered", "correct")?;
         for (row, class) in self.per_class.iter().enumerate() {
-            let correct = percent(ratio(class.correct, class.covered));
-            write!(f, "\n{:width$}  {:>7}  {:>7}  {correct:>7}", class.name, class.n, class.covered)?;
+            let correct = percent(ratio(class.correct, class.n));
+            write!(f, "\n{:width$}  {:>7}  {:>7}  {correct:>7}", class.name, class.images, class.n)?;
             let worst = self.confusion[row].iter().enumerate().filter(|(column, count)| *column != row && **count > 0);
             // At a tie the first of the classes is named.
             if let Some((column, count)) = worst.rev().max_by_key(|(_, count)| **count) {
@@ -308,7 +310,7 @@ mod tests {
         assert_eq!((report.n, report.covered, report.n_known), (6, 5, 1));
         assert_eq!((report.coverage, report.accuracy, report.inferred_accuracy), (5.0 / 6.0, Some(0.8), Some(0.75)));
         assert_eq!(report.confusion, [[2, 1], [0, 2]]);
-        assert_eq!((report.per_class[0].correct, report.per_class[1].covered), (2, 2));
+        assert_eq!((report.per_class[0].correct, report.per_class[1].n), (2, 2));
         let text = report.to_string();
         assert!(text.starts_with(
             "labels of 6 images: 83.3% covered, 1 known for certain\naccuracy 80.0%, of the inferred ones 75.0%"
