@@ -181,6 +181,8 @@ mod tests {
     fn a_share_of_each_class_is_kept_rounded_and_at_least_one() {
         let known = thirty().keep_labels(0.1, 1).unwrap();
         assert_eq!((known.known_counts(), known.n_known()), (vec![2, 1, 1], 4));
+        // 20% of 8 is 1.6.
+        assert_eq!(thirty().keep_labels(0.2, 1).unwrap().known_counts(), [4, 2, 1]);
         assert_eq!(thirty().keep_labels(0.5, 1).unwrap().known_counts(), [10, 4, 1]);
         let all = thirty().keep_labels(1.0, 1).unwrap();
         let truth: Vec<_> = thirty().truth().unwrap().labels().iter().copied().map(Some).collect();
