@@ -21,6 +21,8 @@ pub use grid::{Grid, Images, grid};
 pub use heatmap::{Heatmap, heatmap};
 pub use scatter::{Scatter, scatter};
 
+pub(crate) use axis::significant;
+
 use crate::error::{Error, Result};
 use crate::progress::Picture;
 
