@@ -159,7 +159,7 @@ impl Run {
         let about = About {
             name: facts.id.clone(),
             path: facts.path.clone(),
-            script: folder::read(&dir.join("script.rhai"))?,
+            script: folder::read(&dir.join(folder::SCRIPT))?,
             params: facts.params.clone(),
             seed: facts.seed,
             device: facts.device.clone(),
@@ -393,7 +393,7 @@ impl Observer for Run {
                 "the checkpoint of `{key}` was saved with other settings, data or seed: {}",
                 folder::difference(&saved, fingerprint)
             ))
-            .help(format!("resume with what `{}` and `script.rhai` beside it say, or start a new run", folder.dir.join("run.json").display())));
+            .help(format!("resume with the script and the parameters kept in `{}`, or start a new run", folder.dir.display())));
         }
         Ok(Some(path))
     }
@@ -404,7 +404,7 @@ pub fn read_facts(dir: &Path) -> Result<Facts> {
     let path = dir.join("run.json");
     if !path.exists() {
         return Err(Error::new(format!("`{}` is no run: it has no file `run.json`", dir.display()))
-            .help("a run is a folder such as `runs/20261123-153012-pipeline`"));
+            .help("a run is a folder such as `runs/20261123-153012-pipeline-1`"));
     }
     serde_json::from_str(&folder::read(&path)?).map_err(|error| file(&path, "understand", error))
 }

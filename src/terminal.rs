@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use console::{Style, Term, measure_text_width, style, truncate_str};
+use console::{Style, StyledObject, Term, measure_text_width, style, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::figure::significant;
@@ -93,7 +93,7 @@ impl Terminal {
         for stage in stages {
             stage.bar.finish_and_clear();
             let Pace { step, of, begun, .. } = stage.pace;
-            self.say(&stage.name, &format!("stopped at step {} after {}", fraction(step, of), duration(begun.elapsed())), "■");
+            self.say(&stage.name, &format!("stopped at step {} after {}", fraction(step, of), duration(begun.elapsed())), style("■").yellow());
         }
     }
 
@@ -102,12 +102,12 @@ impl Terminal {
     }
 
     /// A line that stays.
-    fn say(&self, name: &str, text: &str, mark: &str) {
+    fn say(&self, name: &str, text: &str, mark: StyledObject<&str>) {
         match self.manner {
             Manner::Quiet => {}
             Manner::Lines => line(&format!("{name}: {text}")),
             Manner::Bars => {
-                let wide = format!("{}{} {text}", head(name), style(mark).green().for_stderr());
+                let wide = format!("{}{} {text}", head(name), mark.for_stderr());
                 // A terminal that went away is no reason to stop the work.
                 let _ = self.bars.println(truncate_str(&wide, columns(), "…"));
             }
@@ -119,8 +119,8 @@ impl Observer for Terminal {
     fn begin(&self, stage: &str, from: u64, of: u64) {
         match self.manner {
             Manner::Quiet => return,
-            Manner::Lines if from > 0 => line(&format!("{stage}: from step {}", fraction(from, of))),
-            Manner::Lines => line(&format!("{stage}: {of} steps")),
+            Manner::Lines if from > 0 => line(&format!("{stage}: goes on from step {}", fraction(from, of))),
+            Manner::Lines => line(&format!("{stage}: starts, {of} steps")),
             Manner::Bars => {}
         }
         let bar = self.bars.add(ProgressBar::new(of).with_style(plain()));
@@ -139,13 +139,11 @@ impl Observer for Terminal {
     }
 
     fn step(&self, step: &Step<'_>) {
-        if self.manner != Manner::Bars {
-            return;
-        }
         let mut stages = self.stages();
         let Some(stage) = stages.iter_mut().find(|known| known.name == step.stage) else { return };
         (stage.pace.step, stage.pace.of) = (step.step, step.of);
-        if step.step < step.of && stage.drawn.is_some_and(|at| at.elapsed() < PAUSE) {
+        let soon = step.step < step.of && stage.drawn.is_some_and(|at| at.elapsed() < PAUSE);
+        if self.manner != Manner::Bars || soon {
             return;
         }
         for (name, value) in step.values {
@@ -188,7 +186,7 @@ impl Observer for Terminal {
         if !summary.is_empty() {
             let _ = write!(text, "  {summary}");
         }
-        self.say(stage, &text, "✓");
+        self.say(stage, &text, style("✓").green());
     }
 }
 
@@ -241,7 +239,8 @@ fn compose(name: &str, pace: &Pace, values: &[(String, f64)], width: usize) -> S
     let dim = Style::new().for_stderr().dim();
     let stage_parts = parts.into_iter().map(|part| (measure_text_width(&part), part));
     let value_parts = values.iter().map(|(name, value)| {
-        let value = significant(*value, 3);
+        // A column of one width: numbers that change do not push their neighbours about.
+        let value = format!("{:<5}", significant(*value, 3));
         (name.chars().count() + value.chars().count() + 1, format!("{} {value}", dim.apply_to(name)))
     });
     for (wide, part) in stage_parts.chain(value_parts) {
@@ -253,7 +252,7 @@ fn compose(name: &str, pace: &Pace, values: &[(String, f64)], width: usize) -> S
         let _ = write!(text, "  {part}");
     }
     let share = if pace.of > 0 { pace.step as f64 / pace.of as f64 } else { 0.0 };
-    truncate_str(&format!("{head}{}{text}", strokes(share, bar)), width.saturating_sub(1), "").into_owned()
+    truncate_str(format!("{head}{}{text}", strokes(share, bar)).trim_end(), width.saturating_sub(1), "").into_owned()
 }
 
 /// The name in a column of its own.
@@ -326,7 +325,7 @@ mod tests {
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
         let bar = "━".repeat(24);
-        assert_eq!(shown(120), format!("gan       {bar}  2140/5000  8.3/s  5m44s left  d 1.21  g 0.431  fd 61.2"));
+        assert_eq!(shown(120), format!("gan       {bar}  2140/5000  8.3/s  5m44s left  d 1.21   g 0.431  fd 61.2"));
         assert_eq!(strip_ansi_codes(&strokes(0.7, 5)), "━━━╸━");
     }
 

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use super::{About, Facts, Status, history};
 use crate::error::{Error, Result, file};
 
+/// The script as it ran.
+pub(super) const SCRIPT: &str = "script.rhai";
+
 /// A run's folder, open for writing. The lock on its metrics lasts as long as this value.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -43,7 +46,7 @@ impl Folder {
             let inner = dir.join(inner);
             fs::create_dir(&inner).map_err(|error| file(&inner, "make the folder", error))?;
         }
-        replace(&dir.join("script.rhai"), about.script.as_bytes())?;
+        replace(&dir.join(SCRIPT), about.script.as_bytes())?;
         let facts = Facts {
             id,
             status: Status::Running,

@@ -83,7 +83,7 @@ impl History {
             live: facts.status == Status::Running && locked(dir),
             facts,
             dir: dir.to_path_buf(),
-            script: folder::read(&dir.join("script.rhai"))?,
+            script: folder::read(&dir.join(folder::SCRIPT))?,
             stages: Vec::new(),
             records: Vec::new(),
             pictures: Vec::new(),
