@@ -28,7 +28,8 @@ fn faults<R: Row>(rows: &[R], paper: Paper) -> Vec<String> {
         {
             fault("is not in lower case");
         }
-        if !summary.ends_with('.') || !summary.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit()) {
+        if !summary.ends_with('.') || !summary.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit() || c == '`')
+        {
             fault("has a summary that is no sentence");
         }
         if paper == Paper::Cited && !(doc.contains("arXiv:") || doc.contains("doi:")) {
@@ -52,6 +53,14 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
     }
     walk! {
         Source: fewlab::data::SOURCES, Paper::Free;
+        EncoderRow: fewlab::nn::ENCODERS, Paper::Cited;
+        NormRow: fewlab::nn::NORMS, Paper::Free;
+        Task: fewlab::ssl::TASKS, Paper::Cited;
+        LabellerRow: fewlab::label::LABELLERS, Paper::Free;
+        Architecture: fewlab::gan::ARCHITECTURES, Paper::Cited;
+        Loss: fewlab::gan::LOSSES, Paper::Cited;
+        Penalty: fewlab::gan::PENALTIES, Paper::Free;
+        Method: fewlab::gan::METHODS, Paper::Cited;
     }
     (walked, found)
 }
