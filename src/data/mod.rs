@@ -137,3 +137,56 @@ pub fn load(name: &str, options: &LoadOptions) -> Result<Splits> {
     };
     Ok(Splits { train: train.map_images(change)?, test: test.map_images(change)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, options: LoadOptions) -> Error {
+        load(name, &options).unwrap_err()
+    }
+
+    #[test]
+    fn a_name_with_a_slash_is_a_folder_and_its_images_take_the_size_and_channels_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["cat", "dog"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+            for place in 0..5u8 {
+                let picture = image::GrayImage::from_pixel(28, 28, image::Luma([10 * place]));
+                picture.save(root.path().join(name).join(format!("{place}.png"))).unwrap();
+            }
+        }
+        let path = root.path().display().to_string();
+        let options =
+            LoadOptions { size: Some(32), fit: Some("pad".into()), channels: Some(3), ..LoadOptions::default() };
+        let Splits { train, test } = load(&path, &options).unwrap();
+        assert_eq!((train.images().dims(), test.images().dims()), ([8, 3, 32, 32], [2, 3, 32, 32]));
+        let last = test.images().image(1);
+        assert_eq!((last[0], last[2 * 32 + 2], last.iter().filter(|pixel| **pixel == 40).count()), (0, 40, 3 * 784));
+        assert_eq!(load(&path, &LoadOptions::default()).unwrap().train.images().dims(), [8, 1, 28, 28]);
+    }
+
+    #[test]
+    fn what_a_source_does_not_take_is_refused() {
+        let path = LoadOptions { path: Some("photos".into()), ..Default::default() };
+        assert_eq!(
+            refused("fashion-mnist-10k", path).message,
+            "the data set `fashion-mnist-10k` takes no `path`: it is inside the program"
+        );
+        let fit = LoadOptions { fit: Some("pad".into()), ..Default::default() };
+        assert!(refused("fashion-mnist-10k", fit.clone()).message.ends_with("no `size` was given"));
+        let stretch = LoadOptions { fit: Some("stretch".into()), size: Some(32), ..Default::default() };
+        assert_eq!(refused("fashion-mnist-10k", stretch).message, "there is no fit `stretch`");
+        let size = LoadOptions { size: Some(0), ..Default::default() };
+        assert_eq!(refused("fashion-mnist-10k", size).message, "`size` is 0; it must lie between 1 and 512");
+        let channels = LoadOptions { channels: Some(2), ..Default::default() };
+        assert_eq!(
+            refused("fashion-mnist-10k", channels).message,
+            "`channels` is 2; it must be 1 (grey) or 3 (colour)"
+        );
+        let error = refused("fashion-mnst", LoadOptions::default());
+        assert_eq!(error.message, "there is no data set `fashion-mnst`");
+        assert!(error.help.unwrap().starts_with("a similar data set exists: `fashion-mnist`"));
+        assert!(refused("folder", LoadOptions::default()).message.contains("was given no `path`"));
+    }
+}
