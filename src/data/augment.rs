@@ -1,9 +1,9 @@
-//! Changes to images that keep what they show: flips, random crops, rotations by right angles.
+//! Changes to images that keep what they show: flips and random crops.
 
 use super::images::Shape;
 use crate::error::{Error, Result};
 use crate::table;
-use crate::tensor::{Rng, Tensor};
+use crate::tensor::Rng;
 
 /// What is drawn for each image of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,26 +75,9 @@ impl Augment {
     }
 }
 
-/// `images`, `[n, channels, side, side]`, turned by 0, 90, 180 and 270 degrees counter-clockwise, grouped by angle, and
-/// the quarter turns of each, `[4 n]`: the pretext task of Gidaris et al. 2018, arXiv:1803.07728.
-pub fn rotations(images: &Tensor) -> Result<(Tensor, Tensor)> {
-    let [n, _, height, width] = images.dims4()?;
-    if height != width {
-        return Err(Error::new(format!(
-            "images are {:?}; a quarter turn needs [n, channels, side, side]",
-            images.dims()
-        )));
-    }
-    let turned = (0..4).map(|turns| images.rotate90(turns)).collect::<Result<Vec<_>>>()?;
-    let turns = (0..4u32).flat_map(|turns| std::iter::repeat_n(turns, n)).collect();
-    let all = Tensor::cat(&turned.iter().collect::<Vec<_>>(), 0)?;
-    Ok((all, Tensor::from_u32s(turns, &[4 * n], images.device())?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Device;
 
     const SHAPE: Shape = Shape { channels: 1, height: 3, width: 3 };
     const IMAGE: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
@@ -128,19 +111,6 @@ mod tests {
         assert!(zero.contains(&[0, 0, 0, 0, 1, 2, 0, 4, 5]) && zero.contains(&[5, 6, 0, 8, 9, 0, 0, 0, 0]));
         let reflect = drawn(Augment { flip: false, crop: 1, fill: Fill::Reflect });
         assert!(reflect.contains(&[5, 4, 5, 2, 1, 2, 5, 4, 5]) && reflect.contains(&[5, 6, 5, 8, 9, 8, 5, 6, 5]));
-    }
-
-    #[test]
-    fn rotations_are_counter_clockwise_and_grouped_by_angle() {
-        let pair = Tensor::from_vec((0..8).map(|v| v as f32).collect(), &[2, 1, 2, 2], &Device::Cpu).unwrap();
-        let (images, turns) = rotations(&pair).unwrap();
-        assert_eq!(images.dims(), [8, 1, 2, 2]);
-        assert_eq!(turns.to_u32s().unwrap(), [0, 0, 1, 1, 2, 2, 3, 3]);
-        // The right column comes to lie on top.
-        assert_eq!(images.to_f32s().unwrap()[8..16], [1., 3., 0., 2., 5., 7., 4., 6.]);
-        assert_eq!(images.to_f32s().unwrap()[24..28], [2., 0., 3., 1.]);
-        let wide = Tensor::from_vec(vec![0.0; 6], &[1, 1, 2, 3], &Device::Cpu).unwrap();
-        assert!(rotations(&wide).unwrap_err().message.starts_with("images are [1, 1, 2, 3]"));
     }
 
     #[test]

@@ -21,7 +21,6 @@ mod labelled;
 
 use std::path::PathBuf;
 
-pub use augment::rotations;
 pub use batches::{Batch, BatchOptions, Batches};
 pub use budget::{LabelBudget, PartlyLabelled};
 pub use dataset::{Dataset, Splits, Truth};
