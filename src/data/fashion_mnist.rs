@@ -37,8 +37,9 @@ pub(super) const FASHION_MNIST: Source = Source {
     },
 };
 
+/// As its authors call them.
 const CLASSES: [&str; 10] =
-    ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
 const IMAGES_10K: &[u8] = include_bytes!("embedded/t10k-images-idx3-ubyte.gz");
 const LABELS_10K: &[u8] = include_bytes!("embedded/t10k-labels-idx1-ubyte.gz");

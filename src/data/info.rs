@@ -90,9 +90,9 @@ mod tests {
         assert!(SOURCES.iter().all(|source| listed.contains(source.name)));
         let info = info("fashion-mnist-10k", &LoadOptions::default()).unwrap();
         assert_eq!((info.n, info.classes.len()), ([8000, 2000], 10));
-        assert_eq!(info.classes[8], ("bag".to_string(), [800, 200]));
+        assert_eq!(info.classes[8], ("Bag".to_string(), [800, 200]));
         let text = info.to_string();
         assert!(text.contains("28x28 grey, 8000 for training, 2000 for testing"), "{text}");
-        assert!(text.ends_with("ankle boot        800      200"), "{text}");
+        assert!(text.ends_with("Ankle boot        800      200"), "{text}");
     }
 }
