@@ -175,21 +175,16 @@ impl<T: Real> Correlation<T> {
     }
 
     fn shifts(&self, layout: &Layout, first_row: usize) -> Vec<Shift> {
-        let [stride_y, stride_x] = self.stride;
-        let row = |offset: usize| (first_row * stride_y + offset) as isize - self.before[0];
-        let shift = |row, j: usize, rows, k: usize| Shift {
-            row,
-            row_step: stride_y,
-            rows,
-            column: j as isize - self.before[1],
-            column_step: stride_x,
-            columns: self.grid[1],
-            to: k * layout.images * layout.image,
-        };
         let columns = self.window[1];
-        let copied_rows = layout.image / self.grid[1];
+        let size = [layout.image / self.grid[1], self.grid[1]];
         // The first index is a tap's row, or its residue when rows follow one another in a copy.
-        (0..layout.copies).map(|k| shift(row(k / columns), k % columns, copied_rows, k)).collect()
+        (0..layout.copies)
+            .map(|k| {
+                let row = (first_row * self.stride[0] + k / columns) as isize - self.before[0];
+                let column = (k % columns) as isize - self.before[1];
+                Shift::new(self.input, size, [row, column], self.stride, k * layout.images * layout.image)
+            })
+            .collect()
     }
 
     fn offset(&self, layout: &Layout, [i, j]: [usize; 2]) -> usize {
@@ -273,8 +268,6 @@ impl<T: Real> Correlation<T> {
                         from: x[(images.start * self.ci + c) * plane..].as_ptr(),
                         image: self.ci * plane,
                         images: images.len(),
-                        height: self.input[0],
-                        width: self.input[1],
                         to: input[c * layout.channel..].as_mut_ptr(),
                     };
                     // A short group leaves the copies of its missing images as they were.

@@ -1,6 +1,8 @@
 //! The inner loops of convolution, compiled for each instruction set.
 #![allow(unsafe_code)] // Intrinsics and raw pointers: bounds were settled when the plan was made.
 
+use std::ops::Range;
+
 use super::super::dispatch::Isa;
 use super::super::real::Real;
 use super::vector::{Plain, Vector};
@@ -36,18 +38,40 @@ pub struct Block<T> {
     pub channels: usize,
 }
 
-/// One shifted, zero-padded copy of a plane: row `r`, column `c` is the plane's
+/// Shifted, zero-padded copies of a channel's planes: row `r`, column `c` is the plane's
 /// `(row + r * row_step, column + c * column_step)`, or 0 outside it.
 #[derive(Debug, Clone)]
 pub struct Shift {
-    pub row: isize,
-    pub row_step: usize,
-    pub rows: usize,
-    pub column: isize,
-    pub column_step: usize,
-    pub columns: usize,
     /// Where the copy of the first image starts; those of other images follow.
-    pub to: usize,
+    to: usize,
+    rows: usize,
+    columns: usize,
+    /// Rows and columns of the copy that lie inside the plane.
+    inside: [Range<usize>; 2],
+    /// Where the plane's `(row, column)` lies, counted from its start, which it may precede.
+    first: isize,
+    row_step: usize,
+    column_step: usize,
+}
+
+impl Shift {
+    /// A copy of `size` rows and columns of a plane of `plane` rows and columns, to `to`. The first stands at `first`
+    /// in the plane, and `step` rows and columns lie between neighbours.
+    pub fn new(plane: [usize; 2], size: [usize; 2], first: [isize; 2], step: [usize; 2], to: usize) -> Self {
+        let inside = [0, 1].map(|axis| {
+            let reach = |end: isize| ((end - first[axis]).max(0) as usize).div_ceil(step[axis]).min(size[axis]);
+            reach(0)..reach(plane[axis] as isize)
+        });
+        Self {
+            to,
+            rows: size[0],
+            columns: size[1],
+            inside,
+            first: first[0] * plane[1] as isize + first[1],
+            row_step: step[0] * plane[1],
+            column_step: step[1],
+        }
+    }
 }
 
 /// The planes of one channel of some images, to be copied.
@@ -56,8 +80,6 @@ pub struct Planes<T> {
     /// Elements from one image to the next.
     pub image: usize,
     pub images: usize,
-    pub height: usize,
-    pub width: usize,
     pub to: *mut T,
 }
 
@@ -103,19 +125,34 @@ pub trait Kernel: Sized + 'static {
     fn kernels(isa: Isa) -> &'static Kernels<Self>;
 }
 
+/// A loop over `0..END`, for an `END` of at most 12 that is known at compile time, written out. Accumulators must be
+/// indexed by constants to live in registers; a loop leaves that to the optimiser, which is not always so kind.
+macro_rules! unrolled {
+    ($i:ident in 0..$end:ident $body:block) => {
+        unrolled!($i, $end, $body, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+    };
+    ($i:ident, $end:ident, $body:block, $($k:literal),*) => {
+        const { assert!($end <= 12) };
+        $(if $end > $k {
+            let $i = $k;
+            $body
+        })*
+    };
+}
+
 /// `M` output channels by `N` vectors.
 #[inline(always)]
 unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, spans: &[Span]) {
     // SAFETY: the caller gives `N` spans, weights `M` wide and an input that holds every tap of every span.
     unsafe {
         let mut acc = [[V::splat(V::Elem::ZERO); N]; M];
-        for (m, row) in acc.iter_mut().enumerate() {
-            *row = [V::splat(*b.bias.add(m)); N];
-        }
+        unrolled!(m in 0..M {
+            acc[m] = [V::splat(*b.bias.add(m)); N];
+        });
         let mut from = [b.x; N];
-        for (from, span) in from.iter_mut().zip(spans) {
-            *from = b.x.add(span.input);
-        }
+        unrolled!(n in 0..N {
+            from[n] = b.x.add(spans.get_unchecked(n).input);
+        });
         let mut w = b.weights;
         let mut channel = 0;
         for _ in 0..b.ci {
@@ -123,43 +160,44 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, sp
                 let offset = channel + *b.taps.add(t);
                 if N <= M {
                     let mut x = [acc[0][0]; N];
-                    for (x, from) in x.iter_mut().zip(&from) {
-                        *x = V::load(from.add(offset));
-                    }
-                    for (m, row) in acc.iter_mut().enumerate() {
+                    unrolled!(n in 0..N {
+                        x[n] = V::load(from[n].add(offset));
+                    });
+                    unrolled!(m in 0..M {
                         let w = V::splat(*w.add(m));
-                        for (sum, x) in row.iter_mut().zip(&x) {
-                            *sum = x.mul_add(w, *sum);
-                        }
-                    }
+                        unrolled!(n in 0..N {
+                            acc[m][n] = x[n].mul_add(w, acc[m][n]);
+                        });
+                    });
                 } else {
-                    let mut ws = [acc[0][0]; M];
-                    for (m, v) in ws.iter_mut().enumerate() {
-                        *v = V::splat(*w.add(m));
-                    }
-                    for n in 0..N {
+                    let mut factors = [acc[0][0]; M];
+                    unrolled!(m in 0..M {
+                        factors[m] = V::splat(*w.add(m));
+                    });
+                    unrolled!(n in 0..N {
                         let x = V::load(from[n].add(offset));
-                        for m in 0..M {
-                            acc[m][n] = x.mul_add(ws[m], acc[m][n]);
-                        }
-                    }
+                        unrolled!(m in 0..M {
+                            acc[m][n] = x.mul_add(factors[m], acc[m][n]);
+                        });
+                    });
                 }
                 w = w.add(M);
             }
             channel += b.channel;
         }
-        for (m, row) in acc.iter().enumerate() {
+        unrolled!(m in 0..M {
             if m < b.channels {
                 let out = b.out.add(m * b.out_channel);
-                for (sum, span) in row.iter().zip(spans) {
+                unrolled!(n in 0..N {
+                    let span = spans.get_unchecked(n);
                     if span.lanes == V::LANES {
-                        sum.store(out.add(span.output));
+                        acc[m][n].store(out.add(span.output));
                     } else {
-                        sum.store_first(out.add(span.output), span.lanes);
+                        acc[m][n].store_first(out.add(span.output), span.lanes);
                     }
-                }
+                });
             }
-        }
+        });
     }
 }
 
@@ -230,49 +268,55 @@ unsafe fn shift<V: Vector>(planes: &Planes<V::Elem>, shifts: &[Shift]) {
 /// One copy of some planes, by a function that loads the lanes of a vector that lie inside.
 #[inline(always)]
 unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl Fn(*const V::Elem, usize, usize) -> V) {
-    let (height, width) = (planes.height as isize, planes.width as isize);
-    let (step, columns) = (s.column_step as isize, s.columns as isize);
-    // Columns `lo..hi` lie inside the plane, and so do rows `top..bottom`.
-    let ceil = |n: isize, d: usize| if n <= 0 { 0 } else { (n as usize).div_ceil(d) as isize };
-    let lo = ceil(-s.column, s.column_step).min(columns);
-    let hi = ceil(width - s.column, s.column_step).clamp(lo, columns);
-    let rows = s.rows as isize;
-    let top = ceil(-s.row, s.row_step).min(rows);
-    let bottom = ceil(height - s.row, s.row_step).clamp(top, rows);
     // SAFETY: the caller has the instructions.
     let zero = unsafe { V::splat(V::Elem::ZERO) };
-    let image_len = rows * columns;
-    let lanes = V::LANES as isize;
+    let [rows, columns] = &s.inside;
+    // Lanes `lo..hi` of the vector at column `c` lie inside.
+    let lanes = |c: usize| (columns.start.saturating_sub(c).min(V::LANES), columns.end.saturating_sub(c).min(V::LANES));
     for image in 0..planes.images {
-        let to = planes.to.wrapping_add(s.to).wrapping_offset(image as isize * image_len);
-        let plane = planes.from.wrapping_add(image * planes.image);
-        let fill = |from: isize, end: isize| {
-            let mut at = from;
-            while at < end {
+        let to = planes.to.wrapping_add(s.to + image * s.rows * s.columns);
+        let fill = |from: usize, end: usize| {
+            for at in (from..end).step_by(V::LANES) {
                 // SAFETY: inside the copy, or less than a vector past it.
-                unsafe { zero.store(to.wrapping_offset(at)) };
-                at += lanes;
+                unsafe { zero.store(to.wrapping_add(at)) };
             }
         };
-        fill(0, top * columns);
-        let row_step = s.row_step as isize * width;
-        let first = plane.wrapping_offset((s.row + top * s.row_step as isize) * width + s.column);
-        // A column of vectors at a time, so that its mask is made once; the last one first, for it spills onto
-        // the heads of rows.
-        let mut c = (columns - 1) / lanes * lanes;
-        while c >= 0 {
-            let (lo, hi) = ((lo - c).clamp(0, lanes) as usize, (hi - c).clamp(0, lanes) as usize);
-            let mut from = first.wrapping_offset(c * step);
-            let mut out = to.wrapping_offset(top * columns + c);
-            for _ in top..bottom {
-                // SAFETY: as above; the lanes that `load` reads lie inside the plane.
-                unsafe { load(from, lo, hi).store(out) };
-                from = from.wrapping_offset(row_step);
-                out = out.wrapping_offset(columns);
+        fill(0, rows.start * s.columns);
+        let plane = planes.from.wrapping_add(image * planes.image).wrapping_offset(s.first);
+        let mut from = plane.wrapping_add(rows.start * s.row_step);
+        let mut out = to.wrapping_add(rows.start * s.columns);
+        // Rows of one or two vectors, whose masks are then made once, are those of small images, which have many.
+        // SAFETY: vectors are stored inside the copy or less than a vector past it, in order of rows, so that what
+        // spills past a row is overwritten; `load` reads lanes inside the plane.
+        unsafe {
+            if s.columns <= V::LANES {
+                let (lo, hi) = lanes(0);
+                for _ in rows.clone() {
+                    load(from, lo, hi).store(out);
+                    from = from.wrapping_add(s.row_step);
+                    out = out.wrapping_add(s.columns);
+                }
+            } else if s.columns <= 2 * V::LANES {
+                let ((lo, hi), (next_lo, next_hi)) = (lanes(0), lanes(V::LANES));
+                for _ in rows.clone() {
+                    let next = load(from.wrapping_add(V::LANES * s.column_step), next_lo, next_hi);
+                    load(from, lo, hi).store(out);
+                    next.store(out.wrapping_add(V::LANES));
+                    from = from.wrapping_add(s.row_step);
+                    out = out.wrapping_add(s.columns);
+                }
+            } else {
+                for _ in rows.clone() {
+                    for c in (0..s.columns).step_by(V::LANES) {
+                        let (lo, hi) = lanes(c);
+                        load(from.wrapping_add(c * s.column_step), lo, hi).store(out.wrapping_add(c));
+                    }
+                    from = from.wrapping_add(s.row_step);
+                    out = out.wrapping_add(s.columns);
+                }
             }
-            c -= lanes;
         }
-        fill(bottom * columns, image_len);
+        fill(rows.end * s.columns, s.rows * s.columns);
     }
 }
 
@@ -282,43 +326,42 @@ unsafe fn outer_tile<V: Vector, const C: usize, const J: usize, const N: usize>(
     // SAFETY: the caller gives accumulators `[C][J][N * LANES]`, and `x` and `g` for every pixel.
     unsafe {
         let mut acc = [[[V::splat(V::Elem::ZERO); N]; J]; C];
-        // Constant bounds throughout: an accumulator whose index is not known at compile time lives in memory.
-        for c in 0..C {
-            for j in 0..J {
-                for n in 0..N {
+        unrolled!(c in 0..C {
+            unrolled!(j in 0..J {
+                unrolled!(n in 0..N {
                     acc[c][j][n] = V::load(o.acc.add(((c * J + j) * N + n) * V::LANES));
-                }
-            }
-        }
+                });
+            });
+        });
         let mut g = o.g;
         for image in 0..o.images {
             for row in 0..o.rows {
                 let mut x = o.x.add(image * o.image + row * o.row);
                 for _ in 0..o.columns {
-                    let mut gv = [acc[0][0][0]; N];
-                    for (n, v) in gv.iter_mut().enumerate() {
-                        *v = V::load(g.add(n * V::LANES));
-                    }
-                    for (c, acc) in acc.iter_mut().enumerate() {
-                        for (j, acc) in acc.iter_mut().enumerate() {
+                    let mut factors = [acc[0][0][0]; N];
+                    unrolled!(n in 0..N {
+                        factors[n] = V::load(g.add(n * V::LANES));
+                    });
+                    unrolled!(c in 0..C {
+                        unrolled!(j in 0..J {
                             let x = V::splat(*x.add(c * o.channel + j));
-                            for (sum, g) in acc.iter_mut().zip(&gv) {
-                                *sum = g.mul_add(x, *sum);
-                            }
-                        }
-                    }
+                            unrolled!(n in 0..N {
+                                acc[c][j][n] = factors[n].mul_add(x, acc[c][j][n]);
+                            });
+                        });
+                    });
                     x = x.add(1);
                     g = g.add(N * V::LANES);
                 }
             }
         }
-        for c in 0..C {
-            for j in 0..J {
-                for n in 0..N {
+        unrolled!(c in 0..C {
+            unrolled!(j in 0..J {
+                unrolled!(n in 0..N {
                     acc[c][j][n].store(o.acc.add(((c * J + j) * N + n) * V::LANES));
-                }
-            }
-        }
+                });
+            });
+        });
     }
 }
 

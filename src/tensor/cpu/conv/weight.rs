@@ -226,8 +226,6 @@ impl<'a, T: Real> Plan<'a, T> {
                         from: x[(images.start * s.ci + c) * in_plane..].as_ptr(),
                         image: s.ci * in_plane,
                         images: images.len(),
-                        height: s.input[0],
-                        width: s.input[1],
                         to: x_packed[k * self.channel..].as_mut_ptr(),
                     };
                     // SAFETY: a channel's copies and their spill stay within `self.channel` elements.
@@ -262,14 +260,10 @@ impl<'a, T: Real> Plan<'a, T> {
             .iter()
             .zip(&self.starts)
             .enumerate()
-            .map(|(residue, (&pitch, &start))| Shift {
-                row: (first_row * s.stride[0]) as isize - s.before[0],
-                row_step: 1,
-                rows: self.copied_rows,
-                column: residue as isize - s.before[1],
-                column_step: s.stride[1],
-                columns: pitch,
-                to: start,
+            .map(|(residue, (&pitch, &start))| {
+                let row = (first_row * s.stride[0]) as isize - s.before[0];
+                let column = residue as isize - s.before[1];
+                Shift::new(s.input, [self.copied_rows, pitch], [row, column], [1, s.stride[1]], start)
             })
             .collect()
     }
