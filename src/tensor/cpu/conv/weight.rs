@@ -36,8 +36,10 @@ struct Run {
     len: usize,
 }
 
-/// Input channels that one task takes: what fits the second-level cache with their accumulators.
+/// Input channels that one task takes: what fits the second-level cache.
 const CHANNELS: usize = 64;
+/// Tiles of output channels that one task takes, for one copy of its inputs: as many as the cache holds sums of.
+const GROUP: usize = 8;
 /// Bytes of transposed gradients that stay in the first-level cache.
 const BAND: usize = 32 * 1024;
 /// Tasks to cut the work into: enough for any number of threads that we know of.
@@ -53,25 +55,22 @@ pub fn gradient<T: Real>(x: &[T], g: &[T], s: &Shape, kernels: &Kernels<T>) -> V
         return dw;
     }
     let plan = Plan::new(s, kernels);
-    let tasks: Vec<(usize, usize, usize)> = (0..plan.parts)
-        .flat_map(|part| {
-            let plan = &plan;
-            (0..plan.out_tiles).flat_map(move |o| (0..plan.in_tiles).map(move |i| (part, o, i)))
-        })
-        .collect();
-    let sums: Vec<Vec<T>> = tasks.into_par_iter().map(|(part, o, i)| plan.sum(x, g, part, o, i)).collect();
-    for o in 0..plan.out_tiles {
-        for i in 0..plan.in_tiles {
-            let tile = |part: usize| &sums[(part * plan.out_tiles + o) * plan.in_tiles + i];
-            let mut total = tile(0).clone();
+    let count = plan.parts * plan.groups * plan.in_tiles;
+    let sums: Vec<Vec<T>> = (0..count).into_par_iter().map(|task| plan.sum(x, g, task)).collect();
+    dw.par_chunks_mut(plan.width * s.ci * taps).enumerate().for_each(|(out_tile, dw)| {
+        let (group, at) = (out_tile / plan.group, out_tile % plan.group);
+        for in_tile in 0..plan.in_tiles {
+            let len = plan.tile_len(in_tile);
+            let tile = |part: usize| &sums[(part * plan.groups + group) * plan.in_tiles + in_tile][at * len..][..len];
+            let mut total = tile(0).to_vec();
             for part in 1..plan.parts {
                 for (t, &v) in total.iter_mut().zip(tile(part)) {
                     *t += v;
                 }
             }
-            plan.unpack(&total, o, i, &mut dw);
+            plan.unpack(&total, in_tile, dw);
         }
-    }
+    });
     dw
 }
 
@@ -84,10 +83,11 @@ struct Plan<'a, T: 'static> {
     rows: usize,
     bands: usize,
     units: usize,
-    /// Parts of the batch, output channels in a tile, tiles across output and input channels.
     parts: usize,
+    /// Output channels in a tile, tiles in a group that one task takes, groups.
     width: usize,
-    out_tiles: usize,
+    group: usize,
+    groups: usize,
     in_tiles: usize,
     /// Input channels in a tile.
     channels: usize,
@@ -108,8 +108,11 @@ impl<'a, T: Real> Plan<'a, T> {
         let images = if bands == 1 { (pixels / (s.output[0] * s.output[1])).clamp(1, s.n) } else { 1 };
         let units = s.n.div_ceil(images) * bands;
         let channels = if s.ci <= CHANNELS + CHANNELS / 2 { s.ci } else { CHANNELS };
-        let (out_tiles, in_tiles) = (s.co.div_ceil(width), s.ci.div_ceil(channels));
-        let parts = TASKS.div_ceil(out_tiles * in_tiles).min(units);
+        let in_tiles = s.ci.div_ceil(channels);
+        let out_tiles = s.co.div_ceil(width);
+        let groups = out_tiles.div_ceil(GROUP);
+        let group = out_tiles.div_ceil(groups);
+        let parts = TASKS.div_ceil(groups * in_tiles).min(units);
 
         let [stride_y, stride_x] = s.stride;
         let copied_rows = (rows - 1) * stride_y + s.kernel[0];
@@ -148,7 +151,8 @@ impl<'a, T: Real> Plan<'a, T> {
             units,
             parts,
             width,
-            out_tiles,
+            group,
+            groups,
             in_tiles,
             channels,
             pitches,
@@ -179,18 +183,24 @@ impl<'a, T: Real> Plan<'a, T> {
         tile * self.channels..((tile + 1) * self.channels).min(self.s.ci)
     }
 
-    /// The accumulators of one tile of channels over one part of the batch.
-    fn sum(&self, x: &[T], g: &[T], part: usize, out_tile: usize, in_tile: usize) -> Vec<T> {
-        let s = self.s;
-        let inputs = self.in_channels(in_tile);
-        let first_out = out_tile * self.width;
-        let outputs = (s.co - first_out).min(self.width);
-        // A last tile that one vector holds does not pay for two.
-        let width = self.width;
-        let mut acc = vec![T::ZERO; self.tiles(inputs.len(), |_, _, _, _| {})];
+    /// Elements of the accumulators of one tile of output channels by one of input channels.
+    fn tile_len(&self, in_tile: usize) -> usize {
+        self.tiles(self.in_channels(in_tile).len(), |_, _, _, _| {})
+    }
 
-        let padded_channels = inputs.len().next_multiple_of(STEP);
-        let x_len = padded_channels * self.channel + self.kernels.lanes;
+    /// The accumulators of a group of tiles of output channels by a tile of input channels, over one part of the batch.
+    fn sum(&self, x: &[T], g: &[T], task: usize) -> Vec<T> {
+        let s = self.s;
+        let (width, lanes) = (self.width, self.kernels.lanes);
+        let (part, group, in_tile) =
+            (task / self.in_tiles / self.groups, task / self.in_tiles % self.groups, task % self.in_tiles);
+        let inputs = self.in_channels(in_tile);
+        let first_out = group * self.group * width;
+        let out_tiles = (s.co - first_out).div_ceil(width).min(self.group);
+        let tile_len = self.tile_len(in_tile);
+        let mut acc = vec![T::ZERO; out_tiles * tile_len];
+
+        let x_len = inputs.len().next_multiple_of(STEP) * self.channel + lanes;
         let g_len = self.images * self.rows * s.output[1] * width;
         let out_plane = s.output[0] * s.output[1];
         let in_plane = s.input[0] * s.input[1];
@@ -198,28 +208,10 @@ impl<'a, T: Real> Plan<'a, T> {
         with_scratch::<T, _>(x_len + g_len, |scratch| {
             let (g_packed, x_packed) = scratch.split_at_mut(g_len);
             for unit in units {
-                let (group, band) = (unit / self.bands, unit % self.bands);
-                let images = group * self.images..((group + 1) * self.images).min(s.n);
+                let (of_images, band) = (unit / self.bands, unit % self.bands);
+                let images = of_images * self.images..((of_images + 1) * self.images).min(s.n);
                 let rows = band * self.rows..((band + 1) * self.rows).min(s.output[0]);
                 let pixels = rows.len() * s.output[1];
-                for (k, image) in images.clone().enumerate() {
-                    for half in (0..width).step_by(self.kernels.lanes) {
-                        let channels = outputs.saturating_sub(half).min(self.kernels.lanes);
-                        let plane = image * s.co + first_out + if channels == 0 { 0 } else { half };
-                        let to = &mut g_packed[k * pixels * width + half..];
-                        // SAFETY: reads `channels` planes of this image; writes `pixels` rows of this half.
-                        unsafe {
-                            (self.kernels.transpose)(
-                                g[plane * out_plane + rows.start * s.output[1]..].as_ptr(),
-                                out_plane,
-                                channels,
-                                pixels,
-                                to.as_mut_ptr(),
-                                width,
-                            );
-                        }
-                    }
-                }
                 let shifts = self.shifts(rows.start);
                 for (k, c) in inputs.clone().enumerate() {
                     let planes = Planes {
@@ -231,24 +223,39 @@ impl<'a, T: Real> Plan<'a, T> {
                     // SAFETY: a channel's copies and their spill stay within `self.channel` elements.
                     unsafe { (self.kernels.shift)(&planes, &shifts) };
                 }
-                self.tiles(inputs.len(), |run, first, _, at| {
-                    let residue = run.first % s.stride[1];
-                    let pitch = self.pitches[residue];
-                    let from = first * self.channel + self.starts[residue] + run.row * pitch + run.first / s.stride[1];
-                    let outer = Outer {
-                        x: x_packed[from..].as_ptr(),
-                        channel: self.channel,
-                        image: self.copied_rows * pitch,
-                        row: s.stride[0] * pitch,
-                        images: images.len(),
-                        rows: rows.len(),
-                        columns: s.output[1],
-                        g: g_packed.as_ptr(),
-                        acc: acc[at..].as_mut_ptr(),
-                    };
-                    // SAFETY: the copies hold every tap of every pixel; channels past the last are scratch too.
-                    unsafe { (self.kernels.outer)(&outer, run.len, width / self.kernels.lanes) };
-                });
+                for out_tile in 0..out_tiles {
+                    let first_out = first_out + out_tile * width;
+                    for (k, image) in images.clone().enumerate() {
+                        for half in (0..width).step_by(lanes) {
+                            let channels = (s.co - first_out).saturating_sub(half).min(lanes);
+                            let plane = image * s.co + first_out + if channels == 0 { 0 } else { half };
+                            let from = g[plane * out_plane + rows.start * s.output[1]..].as_ptr();
+                            let to = g_packed[k * pixels * width + half..].as_mut_ptr();
+                            // SAFETY: reads `channels` planes of this image; writes `pixels` rows of this half.
+                            unsafe { (self.kernels.transpose)(from, out_plane, channels, pixels, to, width) };
+                        }
+                    }
+                    let acc = &mut acc[out_tile * tile_len..][..tile_len];
+                    self.tiles(inputs.len(), |run, first, _, at| {
+                        let residue = run.first % s.stride[1];
+                        let pitch = self.pitches[residue];
+                        let from =
+                            first * self.channel + self.starts[residue] + run.row * pitch + run.first / s.stride[1];
+                        let outer = Outer {
+                            x: x_packed[from..].as_ptr(),
+                            channel: self.channel,
+                            image: self.copied_rows * pitch,
+                            row: s.stride[0] * pitch,
+                            images: images.len(),
+                            rows: rows.len(),
+                            columns: s.output[1],
+                            g: g_packed.as_ptr(),
+                            acc: acc[at..].as_mut_ptr(),
+                        };
+                        // SAFETY: the copies hold every tap of every pixel; channels past the last are scratch too.
+                        unsafe { (self.kernels.outer)(&outer, run.len, width / lanes) };
+                    });
+                }
             }
         });
         acc
@@ -268,21 +275,20 @@ impl<'a, T: Real> Plan<'a, T> {
             .collect()
     }
 
-    /// Accumulators `[tile][channel][tap][output]` to their places in `dw`.
-    fn unpack(&self, acc: &[T], out_tile: usize, in_tile: usize, dw: &mut [T]) {
+    /// Accumulators `[tile][channel][tap][output]` to their places in one tile of output channels of `dw`.
+    fn unpack(&self, acc: &[T], in_tile: usize, dw: &mut [T]) {
         let s = self.s;
         let [height, width] = s.kernel;
         let inputs = self.in_channels(in_tile);
-        let first_out = out_tile * self.width;
-        let outputs = (s.co - first_out).min(self.width);
+        let outputs = dw.len() / (s.ci * height * width);
         self.tiles(inputs.len(), |run, first, step, at| {
             for c in 0..step.min(inputs.len() - first) {
                 for t in 0..run.len {
                     let column = run.first + t * s.stride[1];
+                    let to = ((inputs.start + first + c) * height + run.row) * width + column;
                     let from = &acc[at + (c * run.len + t) * self.width..][..outputs];
-                    for (o, &v) in from.iter().enumerate() {
-                        dw[(((first_out + o) * s.ci + inputs.start + first + c) * height + run.row) * width + column] =
-                            v;
+                    for (to, &v) in dw[to..].iter_mut().step_by(s.ci * height * width).zip(from) {
+                        *to = v;
                     }
                 }
             }
