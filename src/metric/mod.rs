@@ -1,22 +1,40 @@
 //! How good generated images are.
 //!
-//! A metric compares real and fake images through what an extractor sees in them. The heads below take plain
-//! [`Features`] in double precision and know nothing of images, networks or devices; `(real, fake)` come in this order.
+//! A metric compares real and fake images through what an [`Extractor`] sees in them. The heads (one file each) take
+//! plain [`Features`] in double precision and know nothing of images, networks or devices; `(real, fake)` come in this
+//! order. [`METRICS`] lists what an [`Evaluation`] can be asked for, [`Scores`] is what it answers: every number with its
+//! protocol, its interval, and what real images score in its place.
 
 mod accuracy;
+mod cache;
+mod evaluate;
+mod extractor;
 mod features;
 mod frechet;
 mod inception_score;
 mod interval;
+mod judge;
 mod kid;
 mod matrix;
 mod numpy_order;
+mod per_class;
 mod prdc;
+mod resize;
+mod scores;
+mod table;
 
 pub use accuracy::{accuracy, accuracy_with_interval, predictions};
+pub use cache::Cache;
+pub use evaluate::{EvaluateOptions, Evaluation};
+pub use extractor::{Extractor, Seen, see, see_again};
 pub use features::Features;
 pub use frechet::{Gaussian, frechet_distance, frechet_with_interval};
 pub use inception_score::{inception_score, inception_score_with_interval};
 pub use interval::Interval;
+pub use judge::{Judge, JudgeOptions};
 pub use kid::{kid, kid_subsets, kid_with_interval};
+pub use per_class::{Labelled, PerClass, frechet_per_class};
 pub use prdc::{Prdc, prdc, prdc_with_intervals};
+pub use resize::Resizer;
+pub use scores::{Better, Protocol, Score, Scores};
+pub use table::{Comparison, METRICS, Measured, Metric, Side};

@@ -5,4 +5,5 @@
 
 mod golden_metric;
 mod layers;
+mod metric_properties;
 mod tables;

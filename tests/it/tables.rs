@@ -61,6 +61,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Loss: fewlab::gan::LOSSES, Paper::Cited;
         Penalty: fewlab::gan::PENALTIES, Paper::Free;
         Method: fewlab::gan::METHODS, Paper::Cited;
+        Metric: fewlab::metric::METRICS, Paper::Cited;
     }
     (walked, found)
 }

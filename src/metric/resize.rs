@@ -1,0 +1,87 @@
+//! Bilinear resizing of 8-bit images, byte for byte as Pillow does it (`Image.resize(size, Image.BILINEAR)`).
+//!
+//! Pillow widens its filter when an image shrinks, so that no pixel is skipped, and rounds to bytes after each of its
+//! two passes. Resizers that differ here move a Fréchet distance by more than many methods do (Parmar et al. 2022,
+//! arXiv:2104.11222).
+
+/// Bits after the point in Pillow's weights for 8-bit images.
+const FRACTION: u32 = 22;
+
+/// Where one target pixel comes from: the first source pixel and the weights of that and its followers.
+struct Tap {
+    first: usize,
+    weights: Vec<i32>,
+}
+
+/// Turns planes of `height` by `width` bytes into planes of `size` by `size`, again and again.
+pub struct Resizer {
+    height: usize,
+    width: usize,
+    size: usize,
+    across: Vec<Tap>,
+    down: Vec<Tap>,
+}
+
+impl Resizer {
+    /// A resizer of `[height, width]` to `[size, size]`; no side is empty.
+    pub fn new(height: usize, width: usize, size: usize) -> Self {
+        Self { height, width, size, across: taps(width, size), down: taps(height, size) }
+    }
+
+    /// One plane, row by row, to `target` of `size * size` bytes.
+    pub fn plane(&self, source: &[u8], target: &mut [u8]) {
+        let widened: Vec<u8> = if self.width == self.size {
+            source.to_vec()
+        } else {
+            source
+                .chunks_exact(self.width)
+                .flat_map(|row| self.across.iter().map(|tap| sum(tap, |i| row[tap.first + i])))
+                .collect()
+        };
+        if self.height == self.size {
+            target.copy_from_slice(&widened);
+            return;
+        }
+        for (row, tap) in target.chunks_exact_mut(self.size).zip(&self.down) {
+            for (x, pixel) in row.iter_mut().enumerate() {
+                *pixel = sum(tap, |i| widened[(tap.first + i) * self.size + x]);
+            }
+        }
+    }
+}
+
+fn sum(tap: &Tap, pixel: impl Fn(usize) -> u8) -> u8 {
+    let half = 1 << (FRACTION - 1);
+    let total: i32 = tap.weights.iter().enumerate().fold(half, |sum, (i, weight)| sum + i32::from(pixel(i)) * weight);
+    (total >> FRACTION).clamp(0, 255) as u8
+}
+
+fn taps(from: usize, to: usize) -> Vec<Tap> {
+    let scale = from as f64 / to as f64;
+    let support = scale.max(1.);
+    (0..to)
+        .map(|i| {
+            let centre = (i as f64 + 0.5) * scale;
+            let first = (centre - support + 0.5).max(0.) as usize;
+            let end = ((centre + support + 0.5) as usize).min(from);
+            let triangle = |x: usize| (1. - ((x as f64 - centre + 0.5) / support).abs()).max(0.);
+            let weights: Vec<f64> = (first..end).map(triangle).collect();
+            let total: f64 = weights.iter().sum();
+            let fixed = |weight: &f64| (weight / total * f64::from(1 << FRACTION) + 0.5) as i32;
+            Tap { first, weights: weights.iter().map(fixed).collect() }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // From Pillow 13: Image.frombytes("L", (3, 2), bytes([0, 100, 250, 40, 80, 10])).resize((4, 4), Image.BILINEAR).
+    #[test]
+    fn bytes_are_those_of_pillow() {
+        let mut target = [0; 16];
+        Resizer::new(2, 3, 4).plane(&[0, 100, 250, 40, 80, 10], &mut target);
+        assert_eq!(target, [0, 63, 156, 250, 10, 64, 131, 190, 30, 65, 80, 70, 40, 65, 54, 10]);
+    }
+}

@@ -1,0 +1,211 @@
+//! What an evaluation found: numbers that carry what they depend on.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The scores of one set of generated images.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// In the order in which they were asked for.
+    pub rows: Vec<Score>,
+}
+
+/// One score, with what is needed to compare it with another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Its name in records: `fd`, `precision`, `fd_per_class/Bag`.
+    pub metric: String,
+    /// What a person reads: `FD (SqueezeNet 1.1, 64 px)`.
+    pub label: String,
+    /// The score.
+    pub value: f64,
+    /// The lower end of its 95% interval; none for too few images.
+    pub lo: Option<f64>,
+    /// The upper end.
+    pub hi: Option<f64>,
+    /// What real images score in place of the generated ones.
+    pub floor: Option<f64>,
+    /// Which way is better.
+    pub better: Better,
+    /// What the number depends on.
+    pub protocol: Protocol,
+}
+
+/// Which way a score is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// Distances.
+    Lower,
+    /// Shares.
+    Higher,
+}
+
+/// What a score depends on. Two scores compare if these agree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// The real images: name of the data set and the split.
+    pub split: String,
+    /// How many real images.
+    pub n_real: usize,
+    /// How many generated images.
+    pub n_fake: usize,
+    /// Which real images gave the floor.
+    pub floor: String,
+    /// The network whose features are compared.
+    pub extractor: String,
+    /// The first 16 hexadecimal digits of the SHA-256 of its weights and preparation.
+    pub extractor_hash: String,
+    /// What was done to the images before the network.
+    pub resize: String,
+    /// How generated images were rounded before anything else.
+    pub quantisation: String,
+    /// Settings of the metric itself.
+    pub settings: String,
+    /// How the interval was found.
+    pub interval: String,
+    /// The seed of all that was drawn.
+    pub seed: u64,
+}
+
+impl Scores {
+    /// The score called `metric` in records; the first, where several extractors gave one.
+    pub fn get(&self, metric: &str) -> Option<&Score> {
+        self.rows.iter().find(|row| row.metric == metric)
+    }
+
+    /// What all scores share and what they differ in, a line each.
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        let mut note = |line: String| {
+            if !notes.contains(&line) {
+                notes.push(line);
+            }
+        };
+        for row in &self.rows {
+            let p = &row.protocol;
+            note(format!(
+                "{} generated against {} real images of {}, rounded to {}",
+                p.n_fake, p.n_real, p.split, p.quantisation
+            ));
+            note(format!("extractor {} ({}): {}", p.extractor, p.extractor_hash, p.resize));
+            note(format!("interval: {}, seed {}", p.interval, p.seed));
+            note(format!("real: {}", p.floor));
+        }
+        notes
+    }
+}
+
+impl fmt::Display for Scores {
+    /// A table: label, value, interval, what real images score; below it the protocol.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines =
+            vec![["score".to_string(), "value".into(), "95% interval".into(), "real".into(), "better".into()]];
+        for row in &self.rows {
+            let interval = row.lo.zip(row.hi).map(|(lo, hi)| format!("{} to {}", short(lo), short(hi)));
+            let better = match row.better {
+                Better::Lower => "lower",
+                Better::Higher => "higher",
+            };
+            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+            lines.push([
+                row.label.clone(),
+                short(row.value),
+                or_dash(interval),
+                or_dash(row.floor.map(short)),
+                better.into(),
+            ]);
+        }
+        let widths: Vec<usize> =
+            (0..5).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+        for [label, value, interval, floor, better] in &lines {
+            let [a, b, c, d, _] = widths[..] else { return Err(fmt::Error) };
+            writeln!(f, "{label:a$}  {value:>b$}  {interval:>c$}  {floor:>d$}  {better}")?;
+        }
+        for note in self.notes() {
+            writeln!(f, "  {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Four significant digits, without an exponent where people do not expect one.
+fn short(x: f64) -> String {
+    if x == 0. {
+        return "0".into();
+    }
+    let digits = x.abs().log10().floor() as i32;
+    match digits {
+        -4..=5 => format!("{x:.*}", (3 - digits).max(0) as usize),
+        _ => format!("{x:.3e}"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn score() -> Score {
+        Score {
+            metric: "fd".into(),
+            label: "FD (SqueezeNet 1.1, 64 px)".into(),
+            value: 812.34,
+            lo: Some(790.),
+            hi: Some(834.6),
+            floor: Some(461.),
+            better: Better::Lower,
+            protocol: Protocol {
+                split: "fashion-mnist-10k/test".into(),
+                n_real: 2000,
+                n_fake: 2000,
+                floor: "2000 of fashion-mnist-10k/train".into(),
+                extractor: "SqueezeNet 1.1, 64 px".into(),
+                extractor_hash: "775ceadd7427150b".into(),
+                resize: "bilinear (Pillow) to 64x64".into(),
+                quantisation: "8 bits".into(),
+                settings: "unbiased covariances".into(),
+                interval: "20 groups left out".into(),
+                seed: 1,
+            },
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_tells_the_protocol() {
+        let accuracy = Score {
+            label: "Accuracy".into(),
+            value: 0.7125,
+            lo: None,
+            hi: None,
+            floor: None,
+            better: Better::Higher,
+            ..score()
+        };
+        let text = Scores { rows: vec![score(), accuracy] }.to_string();
+        let expected = "\
+score                        value    95% interval   real  better
+FD (SqueezeNet 1.1, 64 px)   812.3  790.0 to 834.6  461.0  lower
+Accuracy                    0.7125               -      -  higher
+  2000 generated against 2000 real images of fashion-mnist-10k/test, rounded to 8 bits
+  extractor SqueezeNet 1.1, 64 px (775ceadd7427150b): bilinear (Pillow) to 64x64
+  interval: 20 groups left out, seed 1
+  real: 2000 of fashion-mnist-10k/train
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn scores_survive_json() {
+        let scores = Scores { rows: vec![score()] };
+        let text = serde_json::to_string(&scores).unwrap();
+        assert!(text.contains(r#""better":"lower""#));
+        assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([1234.56, 0.012_346, 12.3456, 0.].map(short), ["1235", "0.01235", "12.35", "0"]);
+        assert_eq!([1.5e-7, 2.5e9].map(short), ["1.500e-7", "2.500e9"]);
+    }
+}
