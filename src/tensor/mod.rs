@@ -20,6 +20,7 @@ pub use grad::{grad, no_grad, recording, vjp};
 pub use ops::conv::Padding;
 pub use ops::norm::{Activation, BatchNorm};
 pub use ops::pool::Window;
+pub use ops::resize::Sampling;
 pub use ops::update::{AdamStep, adam_step, blend};
 pub use rng::Rng;
 pub use value::{Leaf, Tensor};

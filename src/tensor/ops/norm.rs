@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::tensor::cpu::norm;
+use crate::tensor::grad::{operator_keeping_output, recording, vjp};
+use crate::tensor::value::{from_cpu, typed, with_slice};
 
 /// What follows a norm in the same pass over memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +18,15 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The slope for negative values.
+    fn slope(self) -> f64 {
+        match self {
+            Activation::None => 1.0,
+            Activation::Relu => 0.0,
+            Activation::LeakyRelu(slope) => slope,
+        }
+    }
+
     /// The activation as an operator of its own.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         match self {
@@ -67,7 +79,35 @@ impl Tensor {
             return Err(Error::new(format!("a batch norm of no values, shape {:?}", self.dims())));
         }
         let (gamma, beta) = (affine("gamma", gamma, n, c)?, affine("beta", beta, n, c)?);
-        composite(self, &gamma, &beta, epsilon, activation)
+        if !self.on_cpu() || (gamma.dims() != beta.dims()) {
+            return composite(self, &gamma, &beta, epsilon, activation);
+        }
+        let shape = norm::Planes { n, c, hw: h * w };
+        let slope = activation.slope();
+        let (value, mean, variance) = typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<T, _>(gamma.raw(), |ga| with_slice::<T, _>(beta.raw(), |be| {
+            let (mean, variance) = norm::stats(x, &shape);
+            let y = norm::apply(x, &mean, &variance, ga, be, epsilon, slope, &shape);
+            Ok((from_cpu(y, self.dims())?, from_cpu(mean, &[c])?, from_cpu(variance, &[c])?))
+        }))))?;
+        let (mean, variance) = (Tensor::from_raw(mean), Tensor::from_raw(variance));
+        let (x, ga, be, mu, var) = (self.clone(), gamma.clone(), beta.clone(), mean.clone(), variance.clone());
+        let output = operator_keeping_output("batch_norm", value, &[self, &gamma, &beta], move |incoming| {
+            if recording() {
+                // The fused pass is first order only: state the same function in operators and differentiate that.
+                let inputs = [x.alias(), ga.alias(), be.alias()];
+                let y = composite(&inputs[0], &inputs[1], &inputs[2], epsilon, activation)?.output;
+                return vjp(&y, incoming.grad, &inputs.iter().collect::<Vec<_>>(), true);
+            }
+            let y = incoming.output()?;
+            let (dx, dg, db) = typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(y.raw(), |ys| with_slice::<T, _>(incoming.grad.raw(), |gs| {
+                with_slice::<T, _>(ga.raw(), |gas| with_slice::<T, _>(mu.raw(), |mus| with_slice::<T, _>(var.raw(), |vars| {
+                    let (dx, dg, db) = norm::backward(xs, ys, gs, mus, vars, gas, epsilon, slope, &shape);
+                    Ok((from_cpu(dx, x.dims())?, from_cpu(dg, ga.dims())?, from_cpu(db, ga.dims())?))
+                })))
+            }))))?;
+            Ok([dx, dg, db].into_iter().map(|raw| Some(Tensor::from_raw(raw))).collect())
+        });
+        Ok(BatchNorm { output, mean, variance })
     }
 
     /// Like [`batch_norm`](Self::batch_norm) with given `mean` and `variance` `[c]`, as at evaluation.

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::tensor::cpu::pool::{self, Pool};
+use crate::tensor::grad::operator;
+use crate::tensor::value::{from_cpu, typed, with_slice};
 
 /// The window of a pooling operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,18 @@ impl Window {
     pub fn square(size: usize) -> Self {
         Self { size: [size; 2], stride: [size; 2], pad: [0; 4], count_padding: false }
     }
+
+    fn over(&self, [n, c, h, w]: [usize; 4]) -> Result<Pool> {
+        let [kh, kw] = self.size;
+        let reach = |k: usize, a: usize, b: usize| k > 0 && a < k && b < k;
+        if self.stride.contains(&0) || !reach(kh, self.pad[0], self.pad[1]) || !reach(kw, self.pad[2], self.pad[3]) {
+            return Err(Error::new(format!("a window of size {:?}, stride {:?} and padding {:?} cannot be: the stride must be at least 1 and the padding less than the size", self.size, self.stride, self.pad)));
+        }
+        if h + self.pad[0] + self.pad[1] < kh || w + self.pad[2] + self.pad[3] < kw {
+            return Err(Error::new(format!("a window of {kh}x{kw} is larger than an image of {h}x{w}")));
+        }
+        Ok(Pool { planes: n * c, h, w, kh, kw, stride: self.stride, pad: self.pad, count_padding: self.count_padding })
+    }
 }
 
 impl Tensor {
@@ -29,11 +44,43 @@ impl Tensor {
     /// # Errors
     /// The window does not fit.
     pub fn avg_pool2d(&self, window: Window) -> Result<Tensor> {
-        let [n, c, h, w] = self.dims4()?;
-        let k = window.size[0];
-        if window != Window::square(k) || h % k != 0 || w % k != 0 {
-            return Err(Error::new("this window is not there yet"));
-        }
-        self.reshape(&[n * c, h / k, k, w / k, k])?.mean(&[2, 4])?.reshape(&[n, c, h / k, w / k])
+        let dims = self.dims4()?;
+        average(self, window.over(dims)?, dims)
     }
+
+    /// The largest value of each window of `[n, c, h, w]`, the first of equals; padding is never the largest.
+    ///
+    /// # Errors
+    /// The window does not fit.
+    pub fn max_pool2d(&self, window: Window) -> Result<Tensor> {
+        let [n, c, ..] = self.dims4()?;
+        let p = window.over(self.dims4()?)?;
+        // Places are found on the CPU also for a tensor elsewhere; the values are picked where they are.
+        let places = typed!(self, T => {
+            let x = self.raw().to_device(&crate::tensor::Device::Cpu)?;
+            with_slice::<T, _>(&x, |x| Ok(pool::max_places(x, &p)))
+        })?;
+        let places = Tensor::from_u32s(places, &[n, c, p.out_h(), p.out_w()], self.device())?;
+        self.take_flat(&places)
+    }
+}
+
+fn average(x: &Tensor, p: Pool, dims: [usize; 4]) -> Result<Tensor> {
+    let out = [dims[0], dims[1], p.out_h(), p.out_w()];
+    let value = on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(pool::average(x, &p), &out))))?;
+    Ok(operator("avg_pool2d", value, &[x], move |incoming| Ok(vec![Some(spread(incoming.grad, p, dims)?)])))
+}
+
+fn spread(g: &Tensor, p: Pool, dims: [usize; 4]) -> Result<Tensor> {
+    let value = on_cpu(g, |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(pool::average_transposed(g, &p), &dims))))?;
+    Ok(operator("avg_pool2d_transposed", value, &[g], move |incoming| Ok(vec![Some(average(incoming.grad, p, dims)?)])))
+}
+
+/// Runs a CPU kernel on a tensor wherever it is, and brings the result back there.
+pub(super) fn on_cpu(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<crate::tensor::value::Raw>) -> Result<crate::tensor::value::Raw> {
+    if x.on_cpu() {
+        return f(x);
+    }
+    let here = Tensor::from_raw(x.raw().to_device(&crate::tensor::Device::Cpu)?);
+    Ok(f(&here)?.to_device(x.device())?)
 }
