@@ -5,8 +5,8 @@
 //! the path through Candle (which a GPU takes) against our kernels.
 
 pub mod arith;
-// #[cfg(test)]
-// mod check;
+#[cfg(test)]
+mod check;
 pub mod conv;
 pub mod index;
 pub mod map;
