@@ -73,7 +73,13 @@ pub trait Observer: Send + Sync {
     /// Where to save the state of the `stage`, if anywhere. The file is written whole or not at all: `save`
     /// writes to the path it is given, which is then moved into place. `fingerprint` says what the state is
     /// of: settings, data, seed.
-    fn checkpoint(&self, _stage: &str, _fingerprint: &str, _step: u64, _save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+    fn checkpoint(
+        &self,
+        _stage: &str,
+        _fingerprint: &str,
+        _step: u64,
+        _save: &dyn Fn(&Path) -> Result<()>,
+    ) -> Result<()> {
         Ok(())
     }
     /// The saved state of this `stage` with this `fingerprint`, when a run is resumed.
@@ -106,6 +112,11 @@ impl Default for Job {
     fn default() -> Self {
         Self::silent()
     }
+}
+
+/// What a summary says beyond the number of steps, which whoever shows it has told already.
+pub fn beyond_steps(summary: &str, steps: u64) -> &str {
+    summary.strip_prefix(&format!("{steps} steps")).map_or(summary, |rest| rest.trim_start_matches([',', ' ']))
 }
 
 /// Several watchers of one job, told in order.
@@ -170,6 +181,13 @@ mod tests {
         fn resume(&self, stage: &str, _: &str) -> Result<Option<PathBuf>> {
             Ok(Some(stage.into()))
         }
+    }
+
+    #[test]
+    fn the_number_of_steps_is_not_told_twice() {
+        assert_eq!(beyond_steps("700 steps, 128 features", 700), "128 features");
+        assert_eq!(beyond_steps("1500 steps", 1500), "");
+        assert_eq!(beyond_steps("accuracy 0.93", 700), "accuracy 0.93");
     }
 
     #[test]

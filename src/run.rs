@@ -36,6 +36,7 @@ use crate::progress::{Observer, Picture, Step};
 use folder::Folder;
 
 pub use folder::command_line;
+pub(crate) use folder::replace;
 pub use history::History;
 
 /// What is known of a run before it starts.
@@ -205,7 +206,8 @@ impl Run {
     /// Keeps a record for good: a score table, a label report. [`record`] lists the names that the report shows in
     /// a way of their own; any other is shown as it is.
     pub fn record(&self, name: &str, data: &impl Serialize) -> Result<()> {
-        let data = serde_json::to_value(data).map_err(|error| Error::new(format!("record `{name}` cannot be written as JSON: {error}")))?;
+        let data = serde_json::to_value(data)
+            .map_err(|error| Error::new(format!("record `{name}` cannot be written as JSON: {error}")))?;
         self.state().record(self, name, data)
     }
 
@@ -293,8 +295,10 @@ impl State {
     }
 
     fn metric(&mut self, run: &Run, kind: &str, stage: &str, step: u64, values: &[(&str, f64)]) {
-        let values: Map<String, Value> = values.iter().map(|(name, value)| ((*name).to_string(), record::number(*value))).collect();
-        let line = json!({"kind": kind, "stage": self.key(stage), "step": step, "time": self.seconds(), "values": values});
+        let values: Map<String, Value> =
+            values.iter().map(|(name, value)| ((*name).to_string(), record::number(*value))).collect();
+        let line =
+            json!({"kind": kind, "stage": self.key(stage), "step": step, "time": self.seconds(), "values": values});
         self.keep(run, |folder| folder.metrics.append(&line));
     }
 
@@ -372,7 +376,10 @@ impl Observer for Run {
         // The lock is free while `save` writes, which may take long.
         folder::replace_with(&dir, save).map_err(|error| {
             let kept = if dir.exists() { "; the checkpoint before it is kept" } else { "" };
-            Error { message: format!("the checkpoint at step {step} of `{stage}` was not saved{kept}: {}", error.message), ..error }
+            Error {
+                message: format!("the checkpoint at step {step} of `{stage}` was not saved{kept}: {}", error.message),
+                ..error
+            }
         })?;
         let failure = self.state().failure.clone();
         failure.map_or(Ok(()), Err)
@@ -393,7 +400,10 @@ impl Observer for Run {
                 "the checkpoint of `{key}` was saved with other settings, data or seed: {}",
                 folder::difference(&saved, fingerprint)
             ))
-            .help(format!("resume with the script and the parameters kept in `{}`, or start a new run", folder.dir.display())));
+            .help(format!(
+                "resume with the script and the parameters kept in `{}`, or start a new run",
+                folder.dir.display()
+            )));
         }
         Ok(Some(path))
     }

@@ -16,7 +16,7 @@ use console::{Style, StyledObject, Term, measure_text_width, style, truncate_str
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::figure::significant;
-use crate::progress::{Observer, Step};
+use crate::progress::{Observer, Step, beyond_steps};
 
 /// Drawn at most this often.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -93,7 +93,11 @@ impl Terminal {
         for stage in stages {
             stage.bar.finish_and_clear();
             let Pace { step, of, begun, .. } = stage.pace;
-            self.say(&stage.name, &format!("stopped at step {} after {}", fraction(step, of), duration(begun.elapsed())), style("■").yellow());
+            self.say(
+                &stage.name,
+                &format!("stopped at step {} after {}", fraction(step, of), duration(begun.elapsed())),
+                style("■").yellow(),
+            );
         }
     }
 
@@ -183,6 +187,7 @@ impl Observer for Terminal {
             1 => format!("1 step in {}", duration(ended.pace.begun.elapsed())),
             _ => format!("{done} steps in {}", duration(ended.pace.begun.elapsed())),
         };
+        let summary = beyond_steps(summary, ended.pace.of);
         if !summary.is_empty() {
             let _ = write!(text, "  {summary}");
         }
@@ -341,7 +346,10 @@ mod tests {
     #[test]
     fn durations_have_two_units_at_most() {
         let said = |seconds| duration(Duration::from_secs_f64(seconds));
-        assert_eq!([0.42, 12.0, 59.7, 344.0, 3725.0, 273_600.0].map(said), ["0.4s", "12s", "1m00s", "5m44s", "1h02m", "3d04h"]);
+        assert_eq!(
+            [0.42, 12.0, 59.7, 344.0, 3725.0, 273_600.0].map(said),
+            ["0.4s", "12s", "1m00s", "5m44s", "1h02m", "3d04h"]
+        );
     }
 
     #[test]

@@ -20,7 +20,13 @@ impl Axis {
         let log = log && low > 0.0;
         let (mut low, mut high) = if log { (low.log10(), high.log10()) } else { (low, high) };
         if high - low < 1e-12 * low.abs().max(high.abs()).max(1e-300) {
-            let half = if log { 0.5 } else if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+            let half = if log {
+                0.5
+            } else if low == 0.0 {
+                1.0
+            } else {
+                low.abs() * 0.1
+            };
             (low, high) = (low - half, high + half);
         }
         Self { low, high, log, from: 0.0, to: 1.0 }
@@ -53,7 +59,8 @@ impl Axis {
 
     /// Round numbers on the axis, about `count` of them, with what to write.
     pub(crate) fn ticks(&self, count: usize) -> Vec<(f64, String)> {
-        let values = if self.log { log_ticks(self.low, self.high, count) } else { linear_ticks(self.low, self.high, count) };
+        let values =
+            if self.log { log_ticks(self.low, self.high, count) } else { linear_ticks(self.low, self.high, count) };
         let step = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(f64::INFINITY, f64::min);
         values.into_iter().map(|value| (value, number(value, if self.log { value } else { step }))).collect()
     }
@@ -62,7 +69,11 @@ impl Axis {
 fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let rough = (high - low) / count.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| *step >= rough * 0.75).unwrap_or(power * 10.0);
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|step| *step >= rough * 0.75)
+        .unwrap_or(power * 10.0);
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
     (first..=last).map(|i| i as f64 * step).collect()
 }
@@ -101,7 +112,11 @@ fn number(value: f64, step: f64) -> String {
     } else if size >= 1e4 {
         format!("{}k", trimmed(value / 1e3, 2))
     } else {
-        let places = if step.is_finite() && step > 0.0 { (0.0 - (step * 1.001).log10().floor()).clamp(0.0, 6.0) as usize } else { 3 };
+        let places = if step.is_finite() && step > 0.0 {
+            (0.0 - (step * 1.001).log10().floor()).clamp(0.0, 6.0) as usize
+        } else {
+            3
+        };
         // A step of 2.5 needs one place more than its size says.
         let exact = (step * 10f64.powi(places as i32)).fract();
         let places = if step.is_finite() && exact > 1e-6 && exact < 1.0 - 1e-6 { places + 1 } else { places };

@@ -69,10 +69,12 @@ pub fn bars(bars: &[Bar], options: &Bars) -> Result<Figure> {
     let left = name_room + 12.0;
     let right = options.width - widest(&mut says.iter().map(String::as_str)).min(options.width * 0.3) - 16.0;
     let ends = bars.iter().flat_map(|bar| {
-        let (low, high) = bar.interval.filter(|(low, high)| low.is_finite() && high.is_finite()).unwrap_or((bar.value, bar.value));
+        let (low, high) =
+            bar.interval.filter(|(low, high)| low.is_finite() && high.is_finite()).unwrap_or((bar.value, bar.value));
         [bar.value, low, high]
     });
-    let (low, high) = ends.chain(options.mark.as_ref().map(|m| m.0)).fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) =
+        ends.chain(options.mark.as_ref().map(|m| m.0)).fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
     let axis = Axis::new(low, options.highest.unwrap_or(high).max(low), false).on(left, right);
     let bottom = top + ROW * bars.len() as f64;
     for (value, text) in axis.ticks(((right - left) / 80.0).round().max(2.0) as usize) {
@@ -118,7 +120,10 @@ mod tests {
     fn a_bar_twice_as_long_has_twice_the_ink() {
         let area = |value: f64| {
             let bar = Bar { name: "a".into(), value, says: "x".into(), ..Bar::default() };
-            inked(&bars(&[bar], &Bars { highest: Some(1.0), ..Bars::default() }).unwrap().picture(1.0).unwrap(), Ink::Series(0))
+            inked(
+                &bars(&[bar], &Bars { highest: Some(1.0), ..Bars::default() }).unwrap().picture(1.0).unwrap(),
+                Ink::Series(0),
+            )
         };
         // Bars are a little transparent, so that the grid shows through: nothing has the plain colour.
         let (half, whole) = (area(0.5) as f64, area(1.0) as f64);
@@ -127,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_bar_that_is_not_a_number_is_named() {
-        let error = bars(&[Bar { name: "fd".into(), value: f64::NAN, ..Bar::default() }], &Bars::default()).unwrap_err();
+        let error =
+            bars(&[Bar { name: "fd".into(), value: f64::NAN, ..Bar::default() }], &Bars::default()).unwrap_err();
         assert_eq!(error.message, "bar `fd` is NaN; it must be a finite number");
     }
 }

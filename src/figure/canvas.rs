@@ -118,7 +118,8 @@ impl Figure {
 
     /// The figure on white, `scale` picture pixels to a page pixel.
     pub fn picture(&self, scale: f64) -> Result<Picture> {
-        let (width, height) = ((self.width * scale).round().max(1.0) as u32, (self.height * scale).round().max(1.0) as u32);
+        let (width, height) =
+            ((self.width * scale).round().max(1.0) as u32, (self.height * scale).round().max(1.0) as u32);
         let mut pixmap = Pixmap::new(width, height)
             .ok_or_else(|| Error::new(format!("a picture of {width} x {height} pixels is too large to draw")))?;
         pixmap.fill(tiny_skia::Color::WHITE);
@@ -253,8 +254,11 @@ fn svg(out: &mut String, shape: &Shape) {
                 Anchor::End => " text-anchor=\"end\"",
             };
             let (x, y) = (short(text.x), short(text.y));
-            let turn =
-                if text.turn == 0.0 { String::new() } else { format!(" transform=\"rotate({} {x} {y})\"", short(text.turn)) };
+            let turn = if text.turn == 0.0 {
+                String::new()
+            } else {
+                format!(" transform=\"rotate({} {x} {y})\"", short(text.turn))
+            };
             writeln!(
                 out,
                 "<text {} x=\"{x}\" y=\"{y}\" font-size=\"{}\"{}{anchor}{turn} fill=\"currentColor\">{}</text>",

@@ -86,12 +86,13 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
     let key = series.iter().enumerate().map(|(i, line)| (line.name.clone(), i)).collect();
     let title = if options.title.is_empty() && series.len() == 1 { series[0].name.as_str() } else { &options.title };
     let frame = Frame { title, x_label: &options.x_label, y_label: &options.y_label, key };
-    let (x, y) = frame.draw(&mut figure, Axis::new(left, right, false), Axis::new(low, high, options.log_y).padded(0.04));
+    let (x, y) =
+        frame.draw(&mut figure, Axis::new(left, right, false), Axis::new(low, high, options.log_y).padded(0.04));
     let (top, bottom) = y.pixels();
     let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect() };
     for (i, line) in lines.iter().enumerate() {
         let ink = Ink::Series(i);
-        for (lower, upper) in &line.bands {
+        if let Some((lower, upper)) = &line.band {
             let mut around = place(upper);
             around.extend(place(lower).into_iter().rev());
             for point in &mut around {
@@ -113,7 +114,10 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
         for run in runs(main) {
             let points = place(&thin(run, options.width));
             if points.len() < 25 {
-                points.iter().filter(|p| (top..=bottom).contains(&p.1)).for_each(|p| figure.dot(p.0, p.1, 2.6, ink, 1.0));
+                points
+                    .iter()
+                    .filter(|p| (top..=bottom).contains(&p.1))
+                    .for_each(|p| figure.dot(p.0, p.1, 2.6, ink, 1.0));
             }
             for part in clip(&points, top, bottom) {
                 figure.line(part, ink, 1.8, 1.0);
@@ -128,11 +132,14 @@ fn says(series: &[Series], options: &Curves) -> String {
     format!("{} over {}", names.join(", "), options.x_label)
 }
 
+type Points = Vec<(f64, f64)>;
+
 /// A series ready to draw. A NaN marks a break.
 struct Line {
     raw: Vec<(f64, f64)>,
     smooth: Vec<(f64, f64)>,
-    bands: Vec<(Vec<(f64, f64)>, Vec<(f64, f64)>)>,
+    /// The lower and the upper edge of the interval.
+    band: Option<(Points, Points)>,
 }
 
 impl Line {
@@ -147,13 +154,14 @@ impl Line {
         let raw = if raw.iter().any(|p| p.1.is_finite()) { raw } else { Vec::new() };
         let enough = raw.len() >= 30 && options.smooth > 0.0 && series.band.is_empty();
         let smooth = if enough { smoothed(&raw, options.smooth) } else { Vec::new() };
-        let around: Vec<_> = series.points.iter().zip(&series.band).filter(|(p, b)| p.0.is_finite() && shown(b.0) && shown(b.1)).collect();
-        let bands = if around.is_empty() {
-            Vec::new()
-        } else {
-            vec![around.iter().map(|(p, b)| ((p.0, b.0), (p.0, b.1))).unzip()]
-        };
-        Self { raw, smooth, bands }
+        let around: Vec<_> = series
+            .points
+            .iter()
+            .zip(&series.band)
+            .filter(|(p, b)| p.0.is_finite() && shown(b.0) && shown(b.1))
+            .collect();
+        let band = (!around.is_empty()).then(|| around.iter().map(|(p, b)| ((p.0, b.0), (p.0, b.1))).unzip());
+        Self { raw, smooth, band }
     }
 }
 
@@ -168,7 +176,7 @@ fn vertical(lines: &[Line]) -> Option<(f64, f64)> {
     let mut values = Vec::new();
     for line in lines {
         values.extend(line.smooth.iter().map(|p| p.1));
-        values.extend(line.bands.iter().flat_map(|(low, high)| low.iter().chain(high).map(|p| p.1)));
+        values.extend(line.band.iter().flat_map(|(low, high)| low.iter().chain(high).map(|p| p.1)));
         let mut raw: Vec<f64> = line.raw.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
         if line.smooth.is_empty() {
             values.extend(raw);
@@ -330,7 +338,8 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_an_error() {
-        let error = curves(&[Series::new("d", vec![(0.0, -1.0)])], &Curves { log_y: true, ..Curves::default() }).unwrap_err();
+        let error =
+            curves(&[Series::new("d", vec![(0.0, -1.0)])], &Curves { log_y: true, ..Curves::default() }).unwrap_err();
         assert_eq!(error.help.as_deref(), Some("a log axis shows values above zero only"));
         assert!(curves(&[], &Curves::default()).is_err());
     }

@@ -8,7 +8,8 @@ static REGULAR: &[u8] = include_bytes!("font/FewlabSans-Regular.otf");
 static SEMIBOLD: &[u8] = include_bytes!("font/FewlabSans-SemiBold.otf");
 
 fn face(bold: bool) -> Result<Face<'static>> {
-    Face::parse(if bold { SEMIBOLD } else { REGULAR }, 0).map_err(|error| Error::bug(format!("the bundled font is broken: {error}")))
+    Face::parse(if bold { SEMIBOLD } else { REGULAR }, 0)
+        .map_err(|error| Error::bug(format!("the bundled font is broken: {error}")))
 }
 
 /// The width of `text` at `size` pixels per em. A letter the font lacks is as wide as its box.

@@ -41,7 +41,10 @@ const GAP: usize = 2;
 pub fn grid(images: &Images<'_>, options: &Grid) -> Result<Picture> {
     let one = images.channels * images.height * images.width;
     if !matches!(images.channels, 1 | 3) {
-        return Err(Error::new(format!("images have {} channels; a grid shows 1 (grey) or 3 (red, green, blue)", images.channels)));
+        return Err(Error::new(format!(
+            "images have {} channels; a grid shows 1 (grey) or 3 (red, green, blue)",
+            images.channels
+        )));
     }
     if one == 0 || images.pixels.is_empty() || !images.pixels.len().is_multiple_of(one) {
         return Err(Error::new(format!(
@@ -62,7 +65,8 @@ pub fn grid(images: &Images<'_>, options: &Grid) -> Result<Picture> {
     }
     let scale = if options.scale > 0 { options.scale } else { (64.0 / images.width as f64).round().max(1.0) as usize };
     let (wide, tall) = (images.width * scale, images.height * scale);
-    let longest = |names: &[String], size: f64| names.iter().map(|name| font::width(name, size, false)).fold(0.0, f64::max);
+    let longest =
+        |names: &[String], size: f64| names.iter().map(|name| font::width(name, size, false)).fold(0.0, f64::max);
     let left = if options.row_labels.is_empty() { 0 } else { longest(&options.row_labels, BODY).ceil() as usize + 8 };
     // Names lean when a column is too narrow for the longest.
     let room = longest(&options.column_labels, BODY).min(140.0);
@@ -80,7 +84,10 @@ pub fn grid(images: &Images<'_>, options: &Grid) -> Result<Picture> {
         width = width.max(font::width(&options.title, TITLE, true).ceil() as usize + 2);
     }
     let height = top + rows * (tall + GAP) - GAP;
-    let too_large = || Error::new(format!("a grid of {width} x {height} pixels is too large to draw")).help("show fewer images, or a smaller `scale`");
+    let too_large = || {
+        Error::new(format!("a grid of {width} x {height} pixels is too large to draw"))
+            .help("show fewer images, or a smaller `scale`")
+    };
     let size = (u32::try_from(width).map_err(|_| too_large())?, u32::try_from(height).map_err(|_| too_large())?);
     let mut pixmap = tiny_skia::Pixmap::new(size.0, size.1).ok_or_else(too_large)?;
     pixmap.fill(tiny_skia::Color::WHITE);
@@ -91,7 +98,11 @@ pub fn grid(images: &Images<'_>, options: &Grid) -> Result<Picture> {
     for (i, name) in options.column_labels.iter().enumerate() {
         let (x, y) = ((left + i * (wide + GAP)) as f64 + wide as f64 / 2.0, top as f64 - 6.0);
         let name = font::fit(name, BODY, false, 140.0);
-        let text = if lean { Text::new(x, y, name, BODY).turn(-LEAN) } else { Text::new(x, y, name, BODY).anchor(Anchor::Middle) };
+        let text = if lean {
+            Text::new(x, y, name, BODY).turn(-LEAN)
+        } else {
+            Text::new(x, y, name, BODY).anchor(Anchor::Middle)
+        };
         write_text(&mut pixmap, &text.strong(), level)?;
     }
     for (i, name) in options.row_labels.iter().enumerate() {
@@ -155,7 +166,12 @@ mod tests {
         let pixels = vec![255u8; 4 * 28 * 28];
         let images = Images { pixels: &pixels, channels: 1, height: 28, width: 28 };
         let names = |a: &str, b: &str| vec![a.to_string(), b.to_string()];
-        let options = Grid { columns: 2, column_labels: names("T-shirt/top", "Ankle boot"), row_labels: names("real", "fake"), ..Grid::default() };
+        let options = Grid {
+            columns: 2,
+            column_labels: names("T-shirt/top", "Ankle boot"),
+            row_labels: names("real", "fake"),
+            ..Grid::default()
+        };
         let picture = grid(&images, &options).unwrap();
         assert!(picture.width > 2 * 56 + 2 && picture.height > 2 * 56 + 2);
         assert!(picture.pixels.iter().any(|v| *v < 100), "the labels are dark");
@@ -165,7 +181,10 @@ mod tests {
     #[test]
     fn what_is_no_grid_says_why() {
         let images = Images { pixels: &[0; 7], channels: 1, height: 2, width: 2 };
-        assert_eq!(grid(&images, &Grid::default()).unwrap_err().message, "7 bytes are no whole number of images of 1 x 2 x 2 bytes");
+        assert_eq!(
+            grid(&images, &Grid::default()).unwrap_err().message,
+            "7 bytes are no whole number of images of 1 x 2 x 2 bytes"
+        );
         let images = Images { pixels: &[0; 8], channels: 2, height: 2, width: 2 };
         assert!(grid(&images, &Grid::default()).unwrap_err().message.starts_with("images have 2 channels"));
         let images = Images { pixels: &[0; 8], channels: 1, height: 2, width: 2 };

@@ -129,6 +129,9 @@ mod tests {
         assert_eq!(error.message, "row 1 of the table has 1 numbers, row 0 has 2");
         assert!(heatmap(&[vec![-1.0]], &Heatmap::default()).is_err());
         let names = Heatmap { columns: vec!["a".into()], ..Heatmap::default() };
-        assert_eq!(heatmap(&[vec![1.0, 2.0]], &names).unwrap_err().message, "the table has 2 columns and 1 column names");
+        assert_eq!(
+            heatmap(&[vec![1.0, 2.0]], &names).unwrap_err().message,
+            "the table has 2 columns and 1 column names"
+        );
     }
 }

@@ -22,6 +22,7 @@ pub use heatmap::{Heatmap, heatmap};
 pub use scatter::{Scatter, scatter};
 
 pub(crate) use axis::significant;
+pub(crate) use canvas::escape;
 
 use crate::error::{Error, Result};
 use crate::progress::Picture;
@@ -44,7 +45,8 @@ pub fn png(picture: &Picture) -> Result<Vec<u8>> {
     } else {
         encoder.write_image(&picture.pixels, width, height, image::ExtendedColorType::Rgb8)
     };
-    written.map_err(|error| Error::new(format!("cannot write a picture of {width} x {height} pixels as PNG: {error}")))?;
+    written
+        .map_err(|error| Error::new(format!("cannot write a picture of {width} x {height} pixels as PNG: {error}")))?;
     Ok(file)
 }
 

@@ -39,13 +39,20 @@ pub fn scatter(series: &[Series], options: &Scatter) -> Result<Figure> {
         (low, high) = ((low.0.min(*x), low.1.min(*y)), (high.0.max(*x), high.1.max(*y)));
         count += 1;
     }
-    let mut figure = Figure::new(options.width, options.height, format!("{} against {}", options.y_label, options.x_label));
+    let mut figure =
+        Figure::new(options.width, options.height, format!("{} against {}", options.y_label, options.x_label));
     let key = series.iter().enumerate().map(|(i, group)| (group.name.clone(), i)).collect();
     let frame = Frame { title: &options.title, x_label: &options.x_label, y_label: &options.y_label, key };
     let across = Axis::new(low.0, high.0, false).padded(0.04);
     let (x, y) = frame.draw(&mut figure, across, Axis::new(low.1, high.1, false).padded(0.04));
     // Many points are small and let one another through.
-    let (radius, alpha) = if count > 2000 { (1.4, 0.45) } else if count > 200 { (2.2, 0.6) } else { (3.4, 0.85) };
+    let (radius, alpha) = if count > 2000 {
+        (1.4, 0.45)
+    } else if count > 200 {
+        (2.2, 0.6)
+    } else {
+        (3.4, 0.85)
+    };
     for (i, group) in series.iter().enumerate() {
         for point in group.points.iter().filter(finite) {
             figure.dot(x.at(point.0), y.at(point.1), radius, Ink::Series(i), alpha);

@@ -187,7 +187,7 @@ impl Lines {
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, &|temporary| fs::write(temporary, bytes).map_err(|error| file(path, "write", error)))
 }
 
@@ -234,7 +234,11 @@ pub(super) fn slug(text: &str) -> String {
 pub fn command_line(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     let quoted = |word: &String| {
-        if !word.is_empty() && word.chars().all(plain) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
     };
     words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
@@ -245,7 +249,8 @@ pub(super) fn difference(saved: &str, given: &str) -> String {
     let part = |text: &str| {
         let from = same.saturating_sub(16);
         let cut: String = text.chars().skip(from).take(48).collect();
-        let (before, after) = (if from > 0 { "…" } else { "" }, if text.chars().count() > from + 48 { "…" } else { "" });
+        let (before, after) =
+            (if from > 0 { "…" } else { "" }, if text.chars().count() > from + 48 { "…" } else { "" });
         format!("`{before}{cut}{after}`")
     };
     format!("saved with {}, resumed with {}", part(saved), part(given))
@@ -352,7 +357,11 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_told_with_the_path() {
-        let mut lines = Lines { path: "metrics.jsonl".into(), file: OpenOptions::new().write(true).open("/dev/full").unwrap(), torn: false };
+        let mut lines = Lines {
+            path: "metrics.jsonl".into(),
+            file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            torn: false,
+        };
         let error = lines.append(&json!({"a": 1})).unwrap_err();
         assert!(error.message.starts_with("cannot write `metrics.jsonl`: No space left"), "{error}");
         assert!(lines.torn);

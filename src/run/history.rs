@@ -53,7 +53,10 @@ pub struct Stage {
 impl Stage {
     /// Its name without its number.
     pub fn name(&self) -> &str {
-        self.key.split_once('-').filter(|(n, _)| n.chars().all(|c| c.is_ascii_digit())).map_or(&self.key, |(_, name)| name)
+        self.key
+            .split_once('-')
+            .filter(|(n, _)| n.chars().all(|c| c.is_ascii_digit()))
+            .map_or(&self.key, |(_, name)| name)
     }
 }
 
@@ -165,7 +168,8 @@ struct Building {
 impl Stages {
     fn of(&mut self, key: &str) -> &mut Building {
         let at = self.list.iter().position(|known| known.stage.key == key).unwrap_or_else(|| {
-            self.list.push(Building { stage: Stage { key: key.to_string(), ..Stage::default() }, ..Building::default() });
+            self.list
+                .push(Building { stage: Stage { key: key.to_string(), ..Stage::default() }, ..Building::default() });
             self.list.len() - 1
         });
         &mut self.list[at]
@@ -187,7 +191,8 @@ impl Stages {
     }
 
     fn metric(&mut self, line: &Value) {
-        let (Some(kind), Some(key), Some(values)) = (text(line, "kind"), text(line, "stage"), line.get("values").and_then(Value::as_object))
+        let (Some(kind), Some(key), Some(values)) =
+            (text(line, "kind"), text(line, "stage"), line.get("values").and_then(Value::as_object))
         else {
             return;
         };
@@ -211,13 +216,20 @@ impl Stages {
 
     fn finish(self) -> Vec<Stage> {
         let plain = |series: Vec<(String, BTreeMap<u64, f64>)>| {
-            series.into_iter().map(|(name, points)| (name, points.into_iter().map(|(step, v)| (step as f64, v)).collect())).collect()
+            series
+                .into_iter()
+                .map(|(name, points)| (name, points.into_iter().map(|(step, v)| (step as f64, v)).collect()))
+                .collect()
         };
         self.list
             .into_iter()
             .map(|building| {
                 let heard = building.heard;
-                let seconds = building.sessions.iter().map(|(begin, end)| (end.unwrap_or(heard.max(*begin)) - begin).max(0.0)).sum();
+                let seconds = building
+                    .sessions
+                    .iter()
+                    .map(|(begin, end)| (end.unwrap_or(heard.max(*begin)) - begin).max(0.0))
+                    .sum();
                 Stage { seconds, steps: plain(building.steps), values: plain(building.values), ..building.stage }
             })
             .collect()

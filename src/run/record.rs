@@ -25,7 +25,7 @@ pub struct Scores {
 /// One score with what is needed to compare it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Its short name: `fd`.
+    /// Its short name: `fd`. One that ends in `/class` belongs to a class and is shown as a bar.
     pub metric: String,
     /// What a person reads: `FD (SqueezeNet 1.1, 64 px)`.
     #[serde(default)]
@@ -71,9 +71,15 @@ pub struct Labels {
     pub n: u64,
     /// Images that got a label.
     pub covered: u64,
+    /// Of these, images whose label was given, not inferred.
+    #[serde(default)]
+    pub n_known: u64,
     /// The share of the covered ones whose label is right.
     #[serde(default)]
     pub accuracy: Option<f64>,
+    /// The share of the inferred labels that are right.
+    #[serde(default)]
+    pub inferred_accuracy: Option<f64>,
     /// The same by class.
     #[serde(default)]
     pub per_class: Vec<PerClass>,
@@ -99,12 +105,12 @@ pub struct PerClass {
 /// What a run learned from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Data {
-    /// `fashion-mnist-t10k`.
+    /// The data set, and which part: `fashion-mnist-10k/train`.
     pub name: String,
     /// Names of the classes.
     #[serde(default)]
     pub classes: Vec<String>,
-    /// The parts: train, test.
+    /// Its parts, when it has several.
     #[serde(default)]
     pub splits: Vec<Split>,
     /// Anything else worth a line, by name: `size`, `licence`, `hash`.

@@ -62,7 +62,10 @@ fn what_a_run_wrote_is_read_back() {
     assert_eq!(fs::read_to_string(dir.join("script.rhai")).unwrap(), "print(1);\n");
     let history = History::read(&dir).unwrap();
     assert_eq!((history.facts.status, history.facts.message.as_deref()), (Status::Failed, Some("it broke")));
-    assert_eq!(history.facts.params, Map::from_iter([("labels".into(), json!(0.1)), ("method".into(), json!("s3gan"))]));
+    assert_eq!(
+        history.facts.params,
+        Map::from_iter([("labels".into(), json!(0.1)), ("method".into(), json!("s3gan"))])
+    );
     assert_eq!(history.facts.command, "fewlab run scripts/pipeline.rhai --seed 1");
     let [stage] = &history.stages[..] else { panic!("{:?}", history.stages) };
     assert_eq!((stage.key.as_str(), stage.name(), stage.of, stage.step), ("1-gan", "gan", 2, 2));
@@ -191,7 +194,8 @@ fn a_checkpoint_that_fails_keeps_the_one_before() {
     );
     let checkpoints = run.dir().unwrap().join("checkpoints");
     assert_eq!(fs::read_to_string(checkpoints.join("1-gan.safetensors")).unwrap(), "first");
-    let mut names: Vec<String> = fs::read_dir(checkpoints).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(checkpoints).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["1-gan.json", "1-gan.safetensors"]);
 }
