@@ -62,6 +62,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Penalty: fewlab::gan::PENALTIES, Paper::Free;
         Method: fewlab::gan::METHODS, Paper::Cited;
         Metric: fewlab::metric::METRICS, Paper::Cited;
+        Metric: fewlab::metric::METRICS, Paper::Cited;
     }
     (walked, found)
 }
