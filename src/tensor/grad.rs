@@ -164,6 +164,14 @@ pub fn grad(y: &Tensor, xs: &[&Tensor], create_graph: bool) -> Result<Vec<Tensor
         .collect()
 }
 
+impl Tensor {
+    /// Whether any of `xs` was part of computing this value.
+    pub fn depends_on(&self, xs: &[Tensor]) -> bool {
+        let targets: HashSet<u64> = xs.iter().filter_map(|x| x.node()).map(|node| node.id).collect();
+        self.node().is_some_and(|root| nodes_between(root, &targets).contains_key(&root.id))
+    }
+}
+
 /// The product of `upstream`, of `y`'s shape, with the Jacobian of `y` with respect to each of `xs`; `None` where `y`
 /// does not depend on it.
 ///

@@ -1,0 +1,104 @@
+//! Lengths, mixtures and summaries: what penalties and displays are made of.
+
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// What a tensor's values are like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// The least value.
+    pub min: f64,
+    /// The mean of the values.
+    pub mean: f64,
+    /// The greatest value.
+    pub max: f64,
+    /// How many values are not finite; the others leave them out.
+    pub not_finite: usize,
+}
+
+impl Tensor {
+    /// The Euclidean length along `dims`, which go: sqrt(sum x^2).
+    ///
+    /// Under the root stands another 1e-12, so that the gradient at zero is finite.
+    ///
+    /// # Errors
+    /// There is no such dimension.
+    pub fn norm(&self, dims: &[usize]) -> Result<Tensor> {
+        self.square()?.sum(dims)?.add_scalar(1e-12)?.sqrt()
+    }
+
+    /// `self + t (other - self)`, broadcasting, as a place to ask for gradients: the result is tracked.
+    ///
+    /// # Errors
+    /// Shapes do not broadcast.
+    pub fn mix(&self, other: &Tensor, t: &Tensor) -> Result<Tensor> {
+        let mixed = self.add(&other.sub(self)?.mul(t)?)?;
+        Ok(if mixed.tracked() { mixed } else { mixed.track() })
+    }
+
+    /// What the values are like; nothing if there are none that are finite.
+    ///
+    /// # Errors
+    /// The values could not be read.
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        let values = self.to_f64s()?;
+        let finite = || values.iter().copied().filter(|v| v.is_finite());
+        let count = finite().count();
+        if count == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Summary {
+            min: finite().fold(f64::INFINITY, f64::min),
+            mean: finite().sum::<f64>() / count as f64,
+            max: finite().fold(f64::NEG_INFINITY, f64::max),
+            not_finite: values.len() - count,
+        }))
+    }
+
+    /// The numbers from `from` to before `to`, one apart, as f32.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn range(from: i64, to: i64, device: &candle_core::Device) -> Result<Tensor> {
+        if from >= to {
+            return Err(Error::new(format!("there are no numbers from {from} to before {to}")));
+        }
+        let values: Vec<f32> = (from..to).map(|v| v as f32).collect();
+        let count = values.len();
+        Tensor::from_vec(values, &[count], device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::grad;
+    use candle_core::Device;
+
+    #[test]
+    fn a_norm_by_hand_and_its_slope() {
+        let t = Tensor::from_vec(vec![3.0, 4.0, 0.0, 0.0], &[2, 2], &Device::Cpu).unwrap().track();
+        let norm = t.norm(&[1]).unwrap();
+        let values = norm.to_f32s().unwrap();
+        assert!((values[0] - 5.0).abs() < 1e-6 && values[1] < 1e-5, "{values:?}");
+        let slope = grad(&norm.sum_all().unwrap(), &[&t], false).unwrap()[0].to_f32s().unwrap();
+        assert!((slope[0] - 0.6).abs() < 1e-6 && (slope[1] - 0.8).abs() < 1e-6, "{slope:?}");
+        assert_eq!(&slope[2..], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_mixture_is_a_place_for_gradients() {
+        let a = Tensor::from_vec(vec![0.0, 0.0], &[2], &Device::Cpu).unwrap();
+        let b = Tensor::from_vec(vec![4.0, 8.0], &[2], &Device::Cpu).unwrap();
+        let mixed = a.mix(&b, &Tensor::scalar(0.25).unwrap()).unwrap();
+        assert_eq!(mixed.to_f32s().unwrap(), [1.0, 2.0]);
+        let slope = grad(&mixed.square().unwrap().sum_all().unwrap(), &[&mixed], false).unwrap();
+        assert_eq!(slope[0].to_f32s().unwrap(), [2.0, 4.0]);
+    }
+
+    #[test]
+    fn a_summary_leaves_out_what_is_not_finite() {
+        let t = Tensor::from_vec(vec![1.0, f32::NAN, 3.0], &[3], &Device::Cpu).unwrap();
+        assert_eq!(t.summary().unwrap(), Some(Summary { min: 1.0, mean: 2.0, max: 3.0, not_finite: 1 }));
+    }
+}
