@@ -16,6 +16,7 @@ pub use loss::{Adversarial, LOSSES, Loss};
 pub use method::{METHODS, Method};
 pub use network::{Discriminator, Generator, Heads, Verdict};
 pub use penalty::{PENALTIES, Penalty, Regulariser, Scene};
+pub use sample::Samples;
 pub use train::{Gan, Hook, Labels, TrainOptions, train};
 
 use crate::error::Result;

@@ -181,6 +181,16 @@ impl Discriminator {
         plain.add(&projection.forward(labels, mode)?.mul(features)?.sum(&[1])?)
     }
 
+    /// Logits `[n]` of images without labels: a projection head is left out.
+    ///
+    /// # Errors
+    /// Shapes do not fit.
+    pub fn plain_logits(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        let features = self.features(images, None, mode)?;
+        let n = features.dims2()?[0];
+        self.linear.forward(&features, mode)?.reshape(&[n])
+    }
+
     /// Logits of the four quarter turns `[n, 4]` of features.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The training loop of a GAN: alternating steps of discriminator and generator on one data set.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::data::{BatchOptions, Batches, Labelled, Shape};
 use crate::error::{Error, Result};
@@ -160,8 +161,8 @@ pub struct Gan {
     pub options: TrainOptions,
     /// What samples come from: the averaged generator if there is an average, else the generator itself.
     average: Option<(Generator, Average)>,
-    generator: Generator,
-    discriminator: Discriminator,
+    generator: Arc<Generator>,
+    discriminator: Arc<Discriminator>,
     g_optimiser: Adam,
     d_optimiser: Adam,
     classes: Vec<String>,
@@ -223,6 +224,7 @@ impl Gan {
         let g_optimiser = Adam::new(generator.store().params(), options.g_lr, options.betas, 1e-8)?;
         let d_optimiser = Adam::new(discriminator.store().params(), options.d_lr, options.betas, 1e-8)?;
         let average = if options.ema > 0.0 { Some((generator.copy()?, Average::new(options.ema))) } else { None };
+        let (generator, discriminator) = (Arc::new(generator), Arc::new(discriminator));
         Ok(Self { options, average, generator, discriminator, g_optimiser, d_optimiser, classes, step: 0, shape, device: device.clone(), changes: Vec::new() })
     }
 
@@ -281,12 +283,12 @@ impl Gan {
     }
 
     /// The generator in training.
-    pub fn generator(&self) -> &Generator {
+    pub fn generator(&self) -> &Arc<Generator> {
         &self.generator
     }
 
     /// The discriminator in training.
-    pub fn discriminator(&self) -> &Discriminator {
+    pub fn discriminator(&self) -> &Arc<Discriminator> {
         &self.discriminator
     }
 
@@ -330,8 +332,8 @@ impl Gan {
     /// # Errors
     /// Should not happen: the networks are rebuilt as they were.
     pub fn copy(&self) -> Result<Self> {
-        let generator = self.generator.copy()?;
-        let discriminator = self.discriminator.copy()?;
+        let generator = Arc::new(self.generator.copy()?);
+        let discriminator = Arc::new(self.discriminator.copy()?);
         let mut g_optimiser = Adam::new(generator.store().params(), self.options.g_lr, self.options.betas, 1e-8)?;
         let mut d_optimiser = Adam::new(discriminator.store().params(), self.options.d_lr, self.options.betas, 1e-8)?;
         for (to, from) in [(&mut g_optimiser, &self.g_optimiser), (&mut d_optimiser, &self.d_optimiser)] {

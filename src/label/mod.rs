@@ -2,9 +2,11 @@
 
 mod linear_probe;
 mod semi_supervised;
+mod supervised;
 
 pub use linear_probe::{ProbeOptions, linear_probe};
 pub use semi_supervised::{SemiSupervisedOptions, semi_supervised};
+pub use supervised::{SupervisedOptions, supervised};
 
 use crate::data::{Images, Labelled, PartlyLabelled};
 use crate::error::{Error, Result};
@@ -31,7 +33,7 @@ impl Row for LabellerRow {
 }
 
 /// Every labeller, in the order the manual lists them.
-pub const LABELLERS: &[LabellerRow] = &[semi_supervised::SEMI_SUPERVISED, linear_probe::LINEAR_PROBE];
+pub const LABELLERS: &[LabellerRow] = &[semi_supervised::SEMI_SUPERVISED, linear_probe::LINEAR_PROBE, supervised::SUPERVISED];
 
 crate::options! {
     /// Options of a labeller's `label`.

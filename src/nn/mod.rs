@@ -13,6 +13,7 @@ mod norm;
 mod optimiser;
 mod param;
 mod schedule;
+mod sequential;
 mod spectral;
 pub mod task;
 
@@ -23,9 +24,10 @@ pub use init::{INITIALISERS, Init};
 pub use layer::{Conv, ConvTranspose, Embedding, Linear, Make};
 pub(crate) use norm::forget_standing;
 pub use norm::{NORMS, Norm, NormKind, NormOptions};
-pub use optimiser::{Adam, Optimiser, Sgd, gradients};
+pub use optimiser::{Adam, Optimiser, Sgd, descend, gradients};
 pub use param::{Buffer, Param, Store};
 pub use schedule::Schedule;
+pub use sequential::{Layer, Sequential, parameter};
 pub use spectral::SpectralNorm;
 pub use task::{ROTATION, Task};
 

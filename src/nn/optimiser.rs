@@ -24,6 +24,36 @@ pub fn gradients(loss: &Tensor, params: &[Param]) -> Result<Vec<Tensor>> {
     Ok(grads.into_iter().flatten().collect())
 }
 
+/// One step of `optimiser` down the gradient of `loss`. A head (the parameters whose names begin with one of `heads`) that the
+/// loss leaves out altogether stays as it is.
+///
+/// # Errors
+/// As [`gradients`]; the loss is not finite. Nothing changes then.
+pub fn descend(optimiser: &mut dyn Optimiser, loss: &Tensor, heads: &[String]) -> Result<()> {
+    if loss.elements() == 1 {
+        let value = loss.value()?;
+        if !value.is_finite() {
+            return Err(Error::new(format!("the loss is {value}")).help("lower the learning rate, or add a penalty; the parameters are as they were"));
+        }
+    }
+    let params = optimiser.params().to_vec();
+    let unused = |head: &&String| {
+        let own: Vec<Tensor> = params.iter().filter(|param| param.name().starts_with(head.as_str())).map(Param::tensor).collect();
+        !loss.depends_on(&own)
+    };
+    let out: Vec<&String> = heads.iter().filter(unused).collect();
+    let used: Vec<Param> = params.iter().filter(|param| !out.iter().any(|head| param.name().starts_with(head.as_str()))).cloned().collect();
+    let mut grads = gradients(loss, &used)?.into_iter();
+    let all = params
+        .iter()
+        .map(|param| match out.iter().any(|head| param.name().starts_with(head.as_str())) {
+            true => Tensor::zeros(param.dims(), param.value().dtype(), param.value().device()),
+            false => grads.next().ok_or_else(|| Error::bug("a parameter has no gradient")),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    optimiser.apply(&all, 1.0)
+}
+
 /// Changes parameters along gradients.
 pub trait Optimiser: Send {
     /// One step along `grads`, one for each parameter, with the learning rate times `factor`.
