@@ -1,1 +1,157 @@
-//! The language: the only place that knows Rhai.
+//! The language: the only layer that names Rhai.
+//!
+//! A bound function converts its arguments, calls the library, and converts the result. Nothing here computes; what
+//! scripts can call, with its documentation, is in [`bind`], one file a namespace, and the `///` there is the manual.
+//!
+//! - [`session`] keeps variables and functions from one cell to the next;
+//! - [`diagnostic`] turns a failed evaluation into the message a person reads, with its place;
+//! - [`manual`] is what scripts can call: it feeds `help()`, completion, and the errors;
+//! - [`args`] reads option maps strictly and turns closures into callbacks;
+//! - [`display`] shows values.
+
+pub mod args;
+pub mod bind;
+pub mod calls;
+pub mod complete;
+pub mod diagnostic;
+pub mod display;
+pub mod highlight;
+pub mod host;
+mod imports;
+pub mod manual;
+pub mod session;
+
+use std::sync::Arc;
+
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position};
+
+use crate::error::{Error, Result};
+pub use diagnostic::Diagnostic;
+pub use display::Display;
+pub use host::{Front, Given, Host};
+pub use session::Session;
+
+/// What a bound function returns.
+pub type Fallible<T = ()> = std::result::Result<T, Box<EvalAltResult>>;
+
+/// Gives an error its place in the script. Rhai places errors of global functions itself, but not those of
+/// `namespace::function` calls.
+pub trait At<T> {
+    /// The same result, an error placed where `ctx` was called.
+    fn at(self, ctx: &NativeCallContext) -> Fallible<T>;
+}
+
+impl<T> At<T> for Result<T> {
+    fn at(self, ctx: &NativeCallContext) -> Fallible<T> {
+        self.map_err(|error| {
+            // An error that a script's own function raised within the call has a better place than this one.
+            match host(ctx).and_then(|host| host.take_raised(&error)) {
+                Some(raised) => raised,
+                None => raise(error, ctx.call_position()),
+            }
+        })
+    }
+}
+
+/// An error as Rhai carries it. An interrupt is carried so that no `catch` of the script holds it up.
+pub fn raise(error: Error, place: Position) -> Box<EvalAltResult> {
+    let interrupt = error.is_interrupt();
+    let value = Dynamic::from(error);
+    Box::new(if interrupt {
+        EvalAltResult::ErrorTerminated(value, place)
+    } else {
+        EvalAltResult::ErrorRuntime(value, place)
+    })
+}
+
+/// The state that bound functions share, if the engine is one of ours.
+pub fn host(ctx: &NativeCallContext) -> Option<Arc<Host>> {
+    ctx.tag().and_then(|tag| tag.read_lock::<Arc<Host>>().map(|host| Arc::clone(&host)))
+}
+
+/// The state that bound functions share, or the error that says it is missing.
+pub fn shared(ctx: &NativeCallContext) -> Fallible<Arc<Host>> {
+    host(ctx).ok_or_else(|| raise(Error::bug("a function was called outside a session"), ctx.call_position()))
+}
+
+/// What `exit(value)` carries out of a script.
+#[derive(Clone)]
+pub(crate) struct Exit(pub Dynamic);
+
+/// Words that Rhai keeps for itself without using them, which people want as names.
+const FREE_WORDS: &[&str] = &["new", "match", "with", "default", "case", "sync", "shared", "yield", "use", "module", "package"];
+
+/// An engine that knows every bound function and the habits of a research language.
+#[allow(deprecated)] // Rhai marks its hooks as volatile by calling them deprecated.
+pub fn engine(host: &Arc<Host>) -> Engine {
+    let mut engine = Engine::new();
+    engine.set_default_tag(Dynamic::from(Arc::clone(host)));
+    engine.set_max_call_levels(1_000);
+    engine.set_max_expr_depths(512, 512);
+    engine.set_max_strings_interned(4_096);
+
+    let front = Arc::clone(host);
+    engine.on_print(move |text| front.front().print(text));
+    let front = Arc::clone(host);
+    engine.on_debug(move |text, _, place| match place.line() {
+        Some(_) => front.front().print(&format!("[{}] {text}", front.place_name(place))),
+        None => front.front().print(text),
+    });
+
+    // At each operation: one of them may be a long one.
+    let stop = host.stop().clone();
+    engine.on_progress(move |_| stop.raised().then(|| Dynamic::from(Error::interrupted("interrupted"))));
+
+    engine.on_parse_token(|token, _, _| match token {
+        rhai::Token::Reserved(word) if FREE_WORDS.contains(&word.as_str()) => rhai::Token::Identifier(word),
+        token => token,
+    });
+
+    let globals = Arc::clone(host);
+    engine.on_var(move |name, index, ctx| {
+        // Positive indices are locals found when the script was parsed.
+        if index > 0 || ctx.call_level() == 0 || ctx.scope().contains(name) {
+            return Ok(None);
+        }
+        globals.global(name).map_err(|error| raise(error, Position::NONE))
+    });
+
+    engine.on_missing_function(move |name, args, is_method, mut ctx| {
+        // A function of floats called with whole numbers. Only when no overload takes the arguments as they are:
+        // the hook also runs when a function that was found has failed.
+        if !args.iter().any(|arg| arg.is_int()) || args.len() > 8 {
+            return Ok(None);
+        }
+        let Some(host) = ctx.tag().read_lock::<Arc<Host>>().map(|host| Arc::clone(&host)) else { return Ok(None) };
+        let kinds: Vec<&str> = args.iter().map(|arg| arg.type_name()).collect();
+        let Some(kinds) = host.manual(ctx.engine()).as_floats(name, &kinds) else { return Ok(None) };
+        let mut converted: Vec<Dynamic> = args.iter().map(|arg| (**arg).clone()).collect();
+        for (value, to_float) in converted.iter_mut().zip(kinds) {
+            if let (true, Ok(whole)) = (to_float, value.as_int()) {
+                *value = Dynamic::from_float(whole as f64);
+            }
+        }
+        let mut refs: Vec<&mut Dynamic> = converted.iter_mut().collect();
+        ctx.call_native_fn_raw(name, is_method, &mut refs).map(Some)
+    });
+
+    engine.on_map_missing_property(|map, name, _| {
+        let near = crate::table::closest(name, map.keys().map(|key| key.as_str()));
+        let error = Error::new(format!("the map has no key `{name}`"));
+        Err(raise(
+            match (near, map.len()) {
+                (Some(near), _) => error.help(format!("a similar key exists: `{near}`")),
+                (None, 0) => error.help("the map is empty"),
+                (None, _) => error.help(format!(
+                    "its keys are {}; `\"{name}\" in map` asks whether there is one",
+                    map.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+                )),
+            },
+            Position::NONE,
+        ))
+    });
+
+    engine.register_type_with_name::<FnPtr>("function");
+    bind::register(&mut engine);
+    engine
+}

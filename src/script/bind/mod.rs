@@ -1,1 +1,60 @@
-//! What scripts can call, a file for each namespace. No arithmetic here.
+//! What scripts can call: one file a namespace, one documented function a script function, no arithmetic.
+//!
+//! The `///` of each function is its page in the manual: a sentence that stands alone, what the types do not say,
+//! and an example that calls it and states its value, which a test runs.
+
+mod data;
+mod figure;
+mod gan;
+mod general;
+mod label;
+mod nn;
+mod operators;
+mod ssl;
+mod tensor;
+
+use rhai::{Array, Dynamic, Engine};
+
+use crate::script::manual::Setting;
+use crate::table::Row;
+
+/// Makes everything known to `engine`.
+pub fn register(engine: &mut Engine) {
+    general::register(engine);
+    operators::register(engine);
+    tensor::register(engine);
+    nn::register(engine);
+    data::register(engine);
+    ssl::register(engine);
+    label::register(engine);
+    gan::register(engine);
+    figure::register(engine);
+}
+
+/// The options of every function that takes them.
+pub fn options() -> Vec<(&'static str, Vec<Setting>)> {
+    [data::options(), nn::options(), ssl::options(), label::options(), gan::options(), figure::options()].concat()
+}
+
+/// The choices that stand as strings in scripts: what they are, and their names.
+pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        names(crate::data::SOURCES),
+        names(crate::gan::METHODS),
+        names(crate::gan::LOSSES),
+        names(crate::gan::PENALTIES),
+        names(crate::gan::ARCHITECTURES),
+        names(crate::nn::ENCODERS),
+        names(crate::nn::NORMS),
+        ("initialiser", crate::nn::INITIALISERS.to_vec()),
+    ]
+}
+
+fn names<R: Row>(rows: &'static [R]) -> (&'static str, Vec<&'static str>) {
+    (R::KIND, rows.iter().map(Row::name).collect())
+}
+
+/// The names of a table as a script's list.
+fn names_of<R: Row>(rows: &'static [R]) -> Array {
+    rows.iter().map(|row| Dynamic::from(row.name().to_string())).collect()
+}

@@ -1,0 +1,435 @@
+//! Training GANs and sampling from them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
+
+use super::data::labelled_of;
+use super::nn::Network;
+use crate::data::Labelled;
+use crate::error::Error;
+use crate::gan::{self, ARCHITECTURES, LOSSES, METHODS, PENALTIES, TrainOptions};
+use crate::options::{Callback, Choice, Settings};
+use crate::script::display::{self, Display, Show};
+use crate::script::manual::{Setting, settings_of};
+use crate::script::{At, Fallible, args, shared};
+use crate::tensor::Tensor;
+
+crate::options! {
+    /// Options of `sample`.
+    pub struct SampleOptions("sample") {
+        /// What the latents are drawn from.
+        pub seed: u64 = 1,
+        /// The class of all images, by name; all classes in turn if `()`.
+        pub class: Option<String> = None,
+    }
+}
+
+pub(super) fn register(engine: &mut Engine) {
+    display::know::<Gan>(engine);
+    display::know::<Samples>(engine);
+    engine.register_static_module("gan", rhai::exported_module!(training).into());
+    engine.register_global_module(rhai::exported_module!(using).into());
+}
+
+pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
+    vec![settings_of::<TrainOptions>(), settings_of::<SampleOptions>()]
+}
+
+/// A GAN as a script holds it, with the data it learns from. Copies in variables are the same GAN; `clone` makes another.
+#[derive(Clone)]
+pub struct Gan {
+    gan: Arc<Mutex<gan::Gan>>,
+    data: Arc<Labelled>,
+}
+
+impl Gan {
+    fn new(gan: gan::Gan, data: Labelled) -> Self {
+        Self { gan: Arc::new(Mutex::new(gan)), data: Arc::new(data) }
+    }
+
+    /// The GAN, unless it is in training: its own `on_step` may ask.
+    pub(super) fn held(&self) -> crate::Result<MutexGuard<'_, gan::Gan>> {
+        match self.gan.try_lock() {
+            Ok(gan) => Ok(gan),
+            Err(TryLockError::Poisoned(gan)) => Ok(PoisonError::into_inner(gan)),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new("the GAN is in training").help("`on_step` is given the generator and the discriminator"))
+            }
+        }
+    }
+}
+
+impl Show for Gan {
+    const NAME: &'static str = "Gan";
+
+    fn short(&self) -> String {
+        match self.held() {
+            Ok(gan) => format!("a GAN trained by {} for {} steps on {}", gan.options.method, gan.step(), self.data.name()),
+            Err(_) => "a GAN in training".into(),
+        }
+    }
+
+    fn full(&self) -> Display {
+        let Ok(gan) = self.held() else { return Display::text(self.short()) };
+        let generator = Network::generator(Arc::clone(gan.generator())).short();
+        let discriminator = Network::discriminator(Arc::clone(gan.discriminator())).short();
+        let changes: Vec<String> = gan.changes.iter().map(|(step, change)| format!("  after step {step}: {change}")).collect();
+        drop(gan);
+        let mut lines = vec![self.short(), format!("  {generator}"), format!("  {discriminator}")];
+        lines.extend(changes);
+        Display::text(lines.join("\n"))
+    }
+}
+
+/// Generated images with the labels they were asked to be of.
+#[derive(Clone)]
+pub struct Samples(pub(super) Arc<crate::gan::Samples>);
+
+impl Show for Samples {
+    const NAME: &'static str = "Samples";
+
+    fn short(&self) -> String {
+        let shape = self.0.images.shape();
+        format!("{} generated images of {}x{}x{}", self.0.images.n(), shape.channels, shape.height, shape.width)
+    }
+
+    fn full(&self) -> Display {
+        match super::figure::grid_of(&self.0.images, 0) {
+            Ok(picture) => Display::picture(self.short(), "samples", picture),
+            Err(_) => Display::text(self.short()),
+        }
+    }
+}
+
+#[export_module]
+mod training {
+    /// The options of a method of the paper: a map to add one's own to.
+    ///
+    /// `gan::methods()` lists them. What the map leaves out is as in `help("gan::train")`.
+    ///
+    /// ```rhai
+    /// gan::method("s3gan") + #{ steps: 5000 } // => #{method: "s3gan", self_supervision: "rotation", steps: 5000}
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn method(ctx: NativeCallContext, name: &str) -> Fallible<Map> {
+        let options = gan::method(name).at(&ctx)?;
+        let defaults = TrainOptions::default();
+        let changed = TrainOptions::fields().iter().filter_map(|field| {
+            let value = options.get(field.name)?;
+            (field.name == "method" || defaults.get(field.name).as_ref() != Some(&value)).then(|| (field.name.into(), args::dynamic_of(&value)))
+        });
+        Ok(changed.collect())
+    }
+
+    /// Trains a GAN on a labelled set.
+    ///
+    /// The data are a labeller's labels, a set with some labels kept, or all of `data.train`. A function can stand where a
+    /// name can: `loss: |real, fake| ..` of logits, `penalty: |real, fake| ..` or `penalty: |d, real, fake| ..` of images.
+    /// `on_step: |t| ..` is called after each step with `t.step`, `t.generator` and `t.discriminator`.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// gan::train(small, options).step // => 1
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn train(ctx: NativeCallContext, data: Dynamic, options: Map) -> Fallible<Gan> {
+        super::train(&ctx, &data, options)
+    }
+
+    /// The names of the methods.
+    ///
+    /// ```rhai
+    /// gan::methods()[0] // => "biggan"
+    /// ```
+    pub fn methods() -> Array {
+        super::super::names_of(METHODS)
+    }
+
+    /// The names of the adversarial losses.
+    ///
+    /// ```rhai
+    /// gan::losses()[0] // => "hinge"
+    /// ```
+    pub fn losses() -> Array {
+        super::super::names_of(LOSSES)
+    }
+
+    /// The names of the penalties on the discriminator.
+    ///
+    /// ```rhai
+    /// gan::penalties()[0] // => "none"
+    /// ```
+    pub fn penalties() -> Array {
+        super::super::names_of(PENALTIES)
+    }
+
+    /// The names of the architectures.
+    ///
+    /// ```rhai
+    /// gan::architectures()[0] // => "resnet_cifar"
+    /// ```
+    pub fn architectures() -> Array {
+        super::super::names_of(ARCHITECTURES)
+    }
+}
+
+#[export_module]
+mod using {
+    /// Trains a GAN on, with options changed on the way: `gan.train(#{ steps: 1000 })`.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// let gan = gan::train(small, options);
+    /// gan.train(#{ steps: 1, d_lr: 1e-4 });
+    /// gan.step // => 2
+    /// ```
+    #[rhai_fn(name = "train", return_raw)]
+    pub fn train_on(ctx: NativeCallContext, gan: Gan, options: Map) -> Fallible {
+        super::train_on(&ctx, &gan, options)
+    }
+
+    /// Changes options between trainings; the change is part of the record.
+    ///
+    /// What the networks were built from cannot change.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// gan::train(small, options).set(#{ d_lr: 1e-4 }) // => ()
+    /// ```
+    #[rhai_fn(name = "set", return_raw)]
+    pub fn set_options(ctx: NativeCallContext, gan: Gan, options: Map) -> Fallible {
+        let mut held = gan.held().at(&ctx)?;
+        for (name, value) in options {
+            let value = args::value_of(&ctx, &name, value)?;
+            held.set(&name, value).at(&ctx)?;
+        }
+        Ok(())
+    }
+
+    /// Another GAN in the same state, which trains on its own.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// let gan = gan::train(small, options);
+    /// let other = gan.clone();
+    /// other.train(#{ steps: 1 });
+    /// [gan.step, other.step] // => [1, 2]
+    /// ```
+    #[rhai_fn(name = "clone", return_raw)]
+    pub fn clone_gan(ctx: NativeCallContext, gan: Gan) -> Fallible<Gan> {
+        let copy = gan.held().at(&ctx)?.copy().at(&ctx)?;
+        Ok(Gan { gan: Arc::new(Mutex::new(copy)), data: Arc::clone(&gan.data) })
+    }
+
+    /// Generated images, the classes in turn.
+    ///
+    /// Batch norms use statistics taken over batches of the generator's own images.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1 };
+    /// gan::train(small, options).sample(12).images.shape // => [12, 1, 28, 28]
+    /// ```
+    #[rhai_fn(name = "sample", return_raw)]
+    pub fn sample(ctx: NativeCallContext, gan: Gan, count: i64) -> Fallible<Samples> {
+        super::sample(&ctx, &gan, count, &SampleOptions::default())
+    }
+
+    /// Generated images, with a seed, of all classes or of one.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1 };
+    /// gan::train(small, options).sample(2, #{ class: "Bag" }).labels // => [8, 8]
+    /// ```
+    #[rhai_fn(name = "sample", return_raw)]
+    pub fn sample_with(ctx: NativeCallContext, gan: Gan, count: i64, options: Map) -> Fallible<Samples> {
+        let options = args::options::<SampleOptions>(&ctx, options)?;
+        super::sample(&ctx, &gan, count, &options)
+    }
+
+    /// A picture of samples: `rows` images down of each of `columns` classes across, the same latents at every call.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1 };
+    /// gan::train(small, options).grid(2, 10).width > 100 // => true
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn grid(ctx: NativeCallContext, gan: Gan, rows: i64, columns: i64) -> Fallible<super::super::figure::Shown> {
+        let (rows, columns) = (args::count(&ctx, "rows", rows)?, args::count(&ctx, "columns", columns)?);
+        let picture = gan.held().at(&ctx)?.grid(rows, columns, shared(&ctx)?.stop()).at(&ctx)?;
+        Ok(super::super::figure::Shown::new("grid", picture))
+    }
+
+    /// Writes networks, optimisers and averages to a file in safetensors.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// gan::train(small, options).save("target/gan.safetensors") // => ()
+    /// ```
+    #[rhai_fn(name = "save", return_raw)]
+    pub fn save_gan(ctx: NativeCallContext, gan: Gan, path: &str) -> Fallible {
+        gan.held().at(&ctx)?.save(path.as_ref()).at(&ctx)
+    }
+
+    /// Reads what `save` wrote; a file of other networks changes nothing.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// let gan = gan::train(small, options);
+    /// gan.save("target/gan_again.safetensors");
+    /// gan.load("target/gan_again.safetensors");
+    /// gan.step // => 1
+    /// ```
+    #[rhai_fn(name = "load", return_raw)]
+    pub fn load_gan(ctx: NativeCallContext, gan: Gan, path: &str) -> Fallible {
+        gan.held().at(&ctx)?.load(path.as_ref()).at(&ctx)
+    }
+
+    /// How many steps a GAN was trained.
+    #[rhai_fn(get = "step", return_raw, pure)]
+    pub fn step(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<i64> {
+        Ok(gan.held().at(&ctx)?.step() as i64)
+    }
+
+    /// What the classes of a GAN are called.
+    #[rhai_fn(get = "classes", return_raw, pure)]
+    pub fn classes(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Array> {
+        Ok(gan.held().at(&ctx)?.classes().iter().cloned().map(Dynamic::from).collect())
+    }
+
+    /// The generator in training.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, z_dim: 8 };
+    /// gan::train(small, options).generator.forward(normal([2, 8]), [0, 1]).rows // => 2
+    /// ```
+    #[rhai_fn(get = "generator", return_raw, pure)]
+    pub fn generator(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Network> {
+        Ok(Network::generator(Arc::clone(gan.held().at(&ctx)?.generator())))
+    }
+
+    /// The discriminator in training.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// gan::train(small, options).discriminator.logits(uniform([2, 1, 28, 28])).rows // => 2
+    /// ```
+    #[rhai_fn(get = "discriminator", return_raw, pure)]
+    pub fn discriminator(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Network> {
+        Ok(Network::discriminator(Arc::clone(gan.held().at(&ctx)?.discriminator())))
+    }
+
+    /// The options a GAN was trained with.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// gan::train(small, options).options.batch // => 8
+    /// ```
+    #[rhai_fn(get = "options", return_raw, pure)]
+    pub fn train_options(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Map> {
+        let held = gan.held().at(&ctx)?;
+        let values = TrainOptions::fields().iter().filter_map(|field| Some((field.name.into(), args::dynamic_of(&held.options.get(field.name)?))));
+        Ok(values.collect())
+    }
+
+    /// Generated images, `[n, channels, height, width]`, from 0 (black) to 1.
+    #[rhai_fn(get = "images", return_raw, pure)]
+    pub fn sample_images(ctx: NativeCallContext, samples: &mut Samples) -> Fallible<Tensor> {
+        samples.0.images.tensor(&shared(&ctx)?.device().at(&ctx)?).at(&ctx)
+    }
+
+    /// The classes that generated images were asked to be of.
+    #[rhai_fn(get = "labels", pure)]
+    pub fn sample_labels(samples: &mut Samples) -> Array {
+        samples.0.labels.iter().map(|label| Dynamic::from_int(i64::from(*label))).collect()
+    }
+}
+
+/// A function taken out of the options.
+fn function(options: &mut Map, name: &str) -> Option<FnPtr> {
+    let function = options.get(name).and_then(|value| value.clone().try_cast::<FnPtr>())?;
+    options.remove(name);
+    Some(function)
+}
+
+fn train(ctx: &NativeCallContext, data: &Dynamic, mut options: Map) -> Fallible<Gan> {
+    let host = shared(ctx)?;
+    let data = labelled_of(ctx, data)?;
+    let on_step = function(&mut options, "on_step");
+    let penalty = function(&mut options, "penalty");
+    let options = args::options::<TrainOptions>(ctx, options)?;
+    let steps = options.steps;
+    let mut gan = gan::Gan::new(&data, options, &host.device().at(ctx)?).at(ctx)?;
+    if let Some(penalty) = penalty {
+        gan.options.penalty = Choice::Own(penalty_of(ctx, &gan, penalty)?);
+    }
+    run(ctx, &mut gan, &data, steps, on_step)?;
+    Ok(Gan::new(gan, data))
+}
+
+fn train_on(ctx: &NativeCallContext, gan: &Gan, mut options: Map) -> Fallible {
+    let on_step = function(&mut options, "on_step");
+    let mut held = gan.held().at(ctx)?;
+    for (name, value) in options {
+        let value = args::value_of(ctx, &name, value)?;
+        held.set(&name, value).at(ctx)?;
+    }
+    let steps = held.options.steps;
+    run(ctx, &mut held, &gan.data, steps, on_step)
+}
+
+fn run(ctx: &NativeCallContext, gan: &mut gan::Gan, data: &Labelled, steps: usize, on_step: Option<FnPtr>) -> Fallible {
+    let job = shared(ctx)?.job();
+    match on_step {
+        None => gan.train(data, steps as u64, &job, None).at(ctx),
+        Some(function) => {
+            let call = args::caller(ctx, function)?;
+            let mut hook = |gan: &gan::Gan, step: u64| {
+                let mut now = Map::new();
+                now.insert("step".into(), Dynamic::from_int(step as i64));
+                now.insert("generator".into(), Dynamic::from(Network::generator(Arc::clone(gan.generator()))));
+                now.insert("discriminator".into(), Dynamic::from(Network::discriminator(Arc::clone(gan.discriminator()))));
+                call(vec![Dynamic::from_map(now)]).map(drop)
+            };
+            gan.train(data, steps as u64, &job, Some(&mut hook)).at(ctx)
+        }
+    }
+}
+
+/// A script's penalty of `(real, fake)`, or of `(d, real, fake)` with the discriminator of `gan`.
+fn penalty_of(ctx: &NativeCallContext, gan: &gan::Gan, function: FnPtr) -> Fallible<Callback> {
+    let lead = match args::arity(ctx, &function) {
+        Some(3) => vec![Dynamic::from(Network::discriminator(Arc::clone(gan.discriminator())))],
+        _ => Vec::new(),
+    };
+    args::callback_with(ctx, "penalty", function, lead)
+}
+
+fn sample(ctx: &NativeCallContext, gan: &Gan, count: i64, options: &SampleOptions) -> Fallible<Samples> {
+    let count = args::count(ctx, "count", count)?;
+    let host = shared(ctx)?;
+    let held = gan.held().at(ctx)?;
+    let samples = match &options.class {
+        None => held.sample_evenly(count, options.seed, host.stop()),
+        Some(name) => {
+            let classes = held.classes();
+            let class = classes.iter().position(|class| class == name);
+            let class = class.ok_or_else(|| crate::table::unknown("class", name, classes.iter().map(String::as_str))).at(ctx)?;
+            held.sample(&vec![class as u32; count], options.seed, host.stop())
+        }
+    };
+    Ok(Samples(Arc::new(samples.at(ctx)?)))
+}

@@ -1,0 +1,140 @@
+//! Labellers: a few labels are enough to label the rest.
+
+use std::sync::Arc;
+
+use rhai::plugin::*;
+use rhai::{Array, Engine, Map, NativeCallContext};
+
+use super::ssl::Features;
+use crate::data::{Dataset, Labelled, PartlyLabelled};
+use crate::label::{self, LABELLERS, LabelOptions, ProbeOptions, SemiSupervisedOptions, SupervisedOptions};
+use crate::script::display::{self, Show};
+use crate::script::manual::{Setting, settings_of};
+use crate::script::{At, Fallible, args, shared};
+
+pub(super) fn register(engine: &mut Engine) {
+    display::know::<Labeller>(engine);
+    engine.register_static_module("label", rhai::exported_module!(training).into());
+    engine.register_global_module(rhai::exported_module!(using).into());
+}
+
+pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
+    vec![settings_of::<SemiSupervisedOptions>(), settings_of::<ProbeOptions>(), settings_of::<SupervisedOptions>(), ("label", settings_of::<LabelOptions>().1)]
+}
+
+/// A labeller as a script holds it.
+#[derive(Clone)]
+pub struct Labeller(pub(super) Arc<label::Labeller>);
+
+impl Show for Labeller {
+    const NAME: &'static str = "Labeller";
+
+    fn short(&self) -> String {
+        format!("a labeller of {} classes, trained by {}", self.0.classes().len(), self.0.name)
+    }
+}
+
+#[export_module]
+mod training {
+    /// Trains a labeller from learnt features on all images and the labels that are kept.
+    ///
+    /// It goes on with the pretext task on all images while it learns the classes on the labelled ones: the S2L of Zhai
+    /// et al. 2019, arXiv:1905.03670, as Lucic et al. 2019 use it.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// let labeller = label::semi_supervised(features, known, #{ epochs: 1, batch: 16, labelled_batch: 16 });
+    /// labeller.label(known).n_labelled // => 64
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn semi_supervised(ctx: NativeCallContext, features: Features, data: PartlyLabelled, options: Map) -> Fallible<Labeller> {
+        let options = args::options::<SemiSupervisedOptions>(&ctx, options)?;
+        let job = shared(&ctx)?.job();
+        let labeller = label::semi_supervised(&features.0.classifier.encoder, &data, &options, &job).at(&ctx)?;
+        Ok(Labeller(Arc::new(labeller)))
+    }
+
+    /// Trains a linear classifier on frozen features of the labelled images.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// label::linear_probe(features, known, #{ steps: 3, batch: 16 }).label(known).n_labelled // => 64
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn linear_probe(ctx: NativeCallContext, features: Features, data: PartlyLabelled, options: Map) -> Fallible<Labeller> {
+        let options = args::options::<ProbeOptions>(&ctx, options)?;
+        let job = shared(&ctx)?.job();
+        let labeller = label::linear_probe(&features.0.classifier.encoder, &data, &options, &job).at(&ctx)?;
+        Ok(Labeller(Arc::new(labeller)))
+    }
+
+    /// Trains a classifier from nothing on the labelled images alone.
+    ///
+    /// With a few labels it is the baseline; with all of them, `data.train.keep_labels(1.0)`, the judge of generated images.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(1.0);
+    /// label::supervised(known, #{ network: "resnet-tiny", epochs: 1, batch: 16 }).label(known).n_labelled // => 64
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn supervised(ctx: NativeCallContext, data: PartlyLabelled, options: Map) -> Fallible<Labeller> {
+        let options = args::options::<SupervisedOptions>(&ctx, options)?;
+        let host = shared(&ctx)?;
+        let labeller = label::supervised(&data, &options, &host.device().at(&ctx)?, &host.job()).at(&ctx)?;
+        Ok(Labeller(Arc::new(labeller)))
+    }
+
+    /// The names of the ways to train a labeller.
+    ///
+    /// ```rhai
+    /// label::labellers() // => ["semi_supervised", "linear_probe", "supervised"]
+    /// ```
+    pub fn labellers() -> Array {
+        super::super::names_of(LABELLERS)
+    }
+}
+
+#[export_module]
+mod using {
+    /// A label for every image; labels that are kept stay as they are.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// label::linear_probe(features, known, #{ steps: 3, batch: 16 }).label(known).n // => 64
+    /// ```
+    #[rhai_fn(name = "label", return_raw)]
+    pub fn label_all(ctx: NativeCallContext, labeller: Labeller, data: PartlyLabelled) -> Fallible<Labelled> {
+        labeller.0.label(&data, &LabelOptions::default(), shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// A label for every image that the labeller is sure enough of.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// let labeller = label::linear_probe(features, known, #{ steps: 3, batch: 16 });
+    /// labeller.label(known, #{ threshold: 1.0 }).n_labelled == known.n_known // => true
+    /// ```
+    #[rhai_fn(name = "label", return_raw)]
+    pub fn label_with(ctx: NativeCallContext, labeller: Labeller, data: PartlyLabelled, options: Map) -> Fallible<Labelled> {
+        let options = args::options::<LabelOptions>(&ctx, options)?;
+        labeller.0.label(&data, &options, shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// The share of held-out images that a labeller labels right.
+    ///
+    /// ```rhai
+    /// let data = data::load("fashion-mnist-10k");
+    /// let known = data.train.take(64).keep_labels(0.5);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// label::linear_probe(features, known, #{ steps: 3, batch: 16 }).accuracy(data.test.take(50)) <= 1.0 // => true
+    /// ```
+    #[rhai_fn(name = "accuracy", return_raw)]
+    pub fn label_accuracy(ctx: NativeCallContext, labeller: Labeller, data: Dataset) -> Fallible<f64> {
+        let truth = data.truth().at(&ctx)?;
+        labeller.0.accuracy(data.images(), truth.labels(), shared(&ctx)?.stop()).at(&ctx)
+    }
+}

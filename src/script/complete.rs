@@ -1,0 +1,203 @@
+//! What could stand at the cursor: functions and namespaces, members of a value, options, names within strings.
+
+use rhai::Engine;
+
+use crate::script::manual::{self, Entry, Kind, Manual};
+use crate::script::{Host, Session, bind};
+
+/// A way to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suggestion {
+    /// What replaces the word at the cursor.
+    pub text: String,
+    /// What it is, in one line.
+    pub about: String,
+}
+
+/// Ways to go on, and the byte offset of the word they replace.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Completion {
+    /// Where the word begins.
+    pub start: usize,
+    /// The ways to go on.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// The names of a session at one moment, so that completion can go on while a cell runs.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Variables and their types.
+    pub variables: Vec<(String, String)>,
+    /// Functions that scripts defined, as they are called.
+    pub functions: Vec<(String, String)>,
+}
+
+impl Names {
+    /// The names of `session` now.
+    pub fn of(session: &Session) -> Self {
+        let kind = |name: &str| {
+            let value = session.variable(name)?;
+            Some(manual::word(session.engine().map_type_name(value.type_name())).to_string())
+        };
+        Self {
+            variables: session.variables().into_iter().map(|name| (name.clone(), kind(&name).unwrap_or_default())).collect(),
+            functions: session
+                .functions()
+                .into_iter()
+                .map(|(name, params)| (name.clone(), format!("{name}({})", params.join(", "))))
+                .collect(),
+        }
+    }
+}
+
+const KEYWORDS: &[&str] = &[
+    "let", "const", "fn", "if", "else", "switch", "while", "loop", "for", "in", "do", "until", "return", "break", "continue",
+    "throw", "try", "catch", "import", "as", "true", "false",
+];
+
+/// What could stand at byte `cursor` of `text`.
+pub fn complete(host: &Host, engine: &Engine, names: &Names, text: &str, cursor: usize) -> Completion {
+    let before = text.get(..cursor).unwrap_or(text);
+    let manual = host.manual(engine);
+    if let Some(quote) = open_string(before) {
+        return within_string(before, quote);
+    }
+    let start = word_start(before);
+    let word = &before[start..];
+    let lead = before[..start].trim_end();
+    let suggestions = if let Some(lead) = lead.strip_suffix("::") {
+        let namespace = &lead[word_start(lead)..];
+        manual.entries().iter().filter_map(|entry| in_namespace(entry, namespace, word)).collect()
+    } else if let Some(lead) = lead.strip_suffix('.').filter(|lead| !lead.ends_with('.')) {
+        members(manual, names, lead, word)
+    } else if let Some(options) = options(manual, lead).filter(|_| lead.ends_with(['{', ','])) {
+        options
+            .iter()
+            .filter(|option| option.name.starts_with(word))
+            .map(|option| Suggestion { text: format!("{}: ", option.name), about: format!("{} (default {})", option.doc, option.default) })
+            .collect()
+    } else {
+        everywhere(manual, names, word)
+    };
+    Completion { start, suggestions }
+}
+
+fn word_start(text: &str) -> usize {
+    text.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))
+}
+
+/// Where the string that is open at the end of `text` begins, after its quote.
+fn open_string(text: &str) -> Option<usize> {
+    let line = text.rfind('\n').map_or(0, |at| at + 1);
+    let mut open = None;
+    let mut escaped = false;
+    for (at, c) in text[line..].char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if open.is_some() => escaped = true,
+            '"' => open = if open.is_some() { None } else { Some(line + at + 1) },
+            _ => {}
+        }
+    }
+    open
+}
+
+fn within_string(before: &str, start: usize) -> Completion {
+    let word = &before[start..];
+    let mut suggestions: Vec<Suggestion> = bind::choices()
+        .into_iter()
+        .flat_map(|(what, names)| names.into_iter().map(move |name| Suggestion { text: name.to_string(), about: what.to_string() }))
+        .filter(|suggestion| suggestion.text.starts_with(word))
+        .collect();
+    suggestions.dedup_by(|a, b| a.text == b.text);
+    Completion { start, suggestions }
+}
+
+fn in_namespace(entry: &Entry, namespace: &str, word: &str) -> Option<Suggestion> {
+    let (first, last) = entry.name.split_once("::")?;
+    (first == namespace && last.starts_with(word)).then(|| Suggestion { text: format!("{last}("), about: entry.summary().to_string() })
+}
+
+fn members(manual: &Manual, names: &Names, lead: &str, word: &str) -> Vec<Suggestion> {
+    let receiver = &lead[word_start(lead)..];
+    let kind = names.variables.iter().find(|(name, _)| name == receiver).map(|(_, kind)| kind.as_str());
+    let fits = |entry: &&Entry| entry.name.starts_with(word) && !entry.name.contains("::");
+    let suggest = |entry: &Entry| Suggestion {
+        text: if entry.kind == Kind::Property { entry.name.clone() } else { format!("{}(", entry.name) },
+        about: entry.summary().to_string(),
+    };
+    match kind {
+        Some(kind) => manual.members(kind).filter(fits).map(suggest).collect(),
+        None => manual
+            .entries()
+            .iter()
+            .filter(|entry| entry.ours && entry.kind != Kind::Operator && entry.signatures.iter().any(|way| !way.params.is_empty()))
+            .filter(fits)
+            .map(suggest)
+            .collect(),
+    }
+}
+
+/// The options of the function whose `#{` is open at the end of `text`.
+fn options<'a>(manual: &'a Manual, text: &str) -> Option<&'a [manual::Setting]> {
+    let mut depth = 0usize;
+    let open = text.char_indices().rev().find_map(|(at, c)| match c {
+        '}' | ')' | ']' => {
+            depth += 1;
+            None
+        }
+        '{' | '(' | '[' if depth > 0 => {
+            depth -= 1;
+            None
+        }
+        '{' => Some(at),
+        _ => None,
+    })?;
+    let before = text[..open].strip_suffix('#')?;
+    // The call that the map stands in: the nearest bracket that is open.
+    let mut depth = 0usize;
+    let call = before.char_indices().rev().find_map(|(at, c)| match c {
+        ')' => {
+            depth += 1;
+            None
+        }
+        '(' if depth > 0 => {
+            depth -= 1;
+            None
+        }
+        '(' => Some(at),
+        _ => None,
+    })?;
+    let name_end = before[..call].trim_end();
+    let start = name_end.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).map_or(0, |at| at + 1);
+    let entry = manual.find(&name_end[start..])?;
+    (!entry.options.is_empty()).then_some(entry.options.as_slice())
+}
+
+fn everywhere(manual: &Manual, names: &Names, word: &str) -> Vec<Suggestion> {
+    if word.is_empty() {
+        return Vec::new();
+    }
+    let mut found: Vec<Suggestion> = Vec::new();
+    let mut offer = |text: String, about: String| {
+        if text.starts_with(word) && !found.iter().any(|other| other.text == text) {
+            found.push(Suggestion { text, about });
+        }
+    };
+    for (name, kind) in &names.variables {
+        offer(name.clone(), kind.clone());
+    }
+    for (name, usage) in &names.functions {
+        offer(format!("{name}("), usage.clone());
+    }
+    for name in manual.namespaces() {
+        offer(format!("{name}::"), "a namespace".into());
+    }
+    for entry in manual.entries().iter().filter(|entry| entry.kind == Kind::Function && !entry.name.contains("::") && entry.ours) {
+        offer(format!("{}(", entry.name), entry.summary().to_string());
+    }
+    for keyword in KEYWORDS {
+        offer((*keyword).to_string(), String::new());
+    }
+    found
+}

@@ -1,0 +1,370 @@
+//! What bound functions share: the front end, the parameters, the seed, the names that functions can see.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+
+use rhai::{Dynamic, Engine, EvalAltResult, Position};
+
+use crate::error::{Error, Result};
+use crate::options::Value;
+use crate::progress::{Job, Observer, Picture, Stop};
+use crate::script::display::Display;
+use crate::script::manual::Manual;
+use crate::table;
+use crate::tensor::{self, Device, Rng};
+
+/// The outside of a session: a terminal, a run, a notebook.
+pub trait Front: Send + Sync {
+    /// A line that the script printed.
+    fn print(&self, text: &str);
+    /// A value that the script showed.
+    fn show(&self, display: &Display);
+    /// Who watches the script's long jobs.
+    fn observer(&self) -> Arc<dyn Observer>;
+    /// A result worth keeping, under a name: `scores`, `labels`, `data`. Kept with a run, if there is one.
+    fn record(&self, name: &str, value: &serde_json::Value) -> Result<()>;
+    /// A parameter that the script asked for, with the value it got.
+    fn asked(&self, _name: &str, _value: &Value) -> Result<()> {
+        Ok(())
+    }
+    /// A picture worth keeping, under a name. Where it lies, if it was kept.
+    fn picture(&self, name: &str, picture: &Picture) -> Result<Option<String>>;
+}
+
+/// What a person asked for when the session began.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// Parameters by name, as given by `--set`.
+    pub params: BTreeMap<String, String>,
+    /// The seed of the script's own random draws, and of a parameter called `seed`; 1 if not given.
+    pub seed: Option<u64>,
+    /// The device's name: `auto`, `cpu`, `cuda`, `cuda:N`.
+    pub device: String,
+}
+
+impl Given {
+    /// The seed of the script's own random draws.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+}
+
+/// What bound functions share.
+pub struct Host {
+    front: Box<dyn Front>,
+    stop: Stop,
+    given: Given,
+    asked: Mutex<BTreeMap<String, Value>>,
+    engine: OnceLock<Weak<Engine>>,
+    manual: OnceLock<Manual>,
+    globals: RwLock<HashMap<String, Dynamic>>,
+    raised: Mutex<Option<(Error, Box<EvalAltResult>)>>,
+    sources: Mutex<Sources>,
+    draws: AtomicU64,
+    device: OnceLock<Device>,
+}
+
+/// A lock whose holder panicked is taken all the same: each value here is replaced whole.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Host {
+    /// The state of a new session.
+    pub fn new(front: Box<dyn Front>, stop: Stop, given: Given) -> Arc<Self> {
+        Arc::new(Self {
+            front,
+            stop,
+            given,
+            asked: Mutex::default(),
+            engine: OnceLock::new(),
+            manual: OnceLock::new(),
+            globals: RwLock::default(),
+            raised: Mutex::default(),
+            sources: Mutex::default(),
+            draws: AtomicU64::new(0),
+            device: OnceLock::new(),
+        })
+    }
+
+    /// The outside of the session.
+    pub fn front(&self) -> &dyn Front {
+        self.front.as_ref()
+    }
+
+    /// How the session is asked to stop.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// What a long job is given.
+    pub fn job(&self) -> Job {
+        Job { observer: self.front.observer(), stop: self.stop.clone() }
+    }
+
+    /// What a person asked for when the session began.
+    pub fn given(&self) -> &Given {
+        &self.given
+    }
+
+    /// Where tensors are made.
+    ///
+    /// # Errors
+    /// There is no such device.
+    pub fn device(&self) -> Result<Device> {
+        match self.device.get() {
+            Some(device) => Ok(device.clone()),
+            None => {
+                let name = if self.given.device.is_empty() { "auto" } else { self.given.device.as_str() };
+                let device = tensor::device(name)?;
+                Ok(self.device.get_or_init(|| device).clone())
+            }
+        }
+    }
+
+    /// The stream of random numbers of the script's next draw: of the seed and of how many draws came before.
+    pub fn rng(&self) -> Rng {
+        Rng::new(self.given.seed()).stream("script").at(self.draws.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A seed for something the script builds, from its next draw.
+    pub fn next_seed(&self) -> u64 {
+        self.rng().below(1 << 31) as u64
+    }
+
+    /// The parameters that the script asked for, with the values it was given.
+    pub fn asked(&self) -> BTreeMap<String, Value> {
+        held(&self.asked).clone()
+    }
+
+    /// The value of the parameter `name`: what was given, read as the kind of value that `default` is.
+    pub fn param(&self, name: &str, default: Value) -> Result<Value> {
+        let value = match (self.given.params.get(name), self.given.seed) {
+            (Some(given), _) => read_param(name, given, &default)?,
+            (None, Some(seed)) if name == "seed" => Value::Int(seed as i64),
+            (None, _) => default,
+        };
+        held(&self.asked).insert(name.to_string(), value.clone());
+        self.front.asked(name, &value)?;
+        Ok(value)
+    }
+
+    /// The error for the first given parameter that is none of `known`.
+    pub fn check_params(&self, known: &[String]) -> Result<()> {
+        match self.given.params.keys().find(|name| !known.contains(name)) {
+            Some(name) => Err(table::unknown("parameter", name, known.iter().map(String::as_str))),
+            None => Ok(()),
+        }
+    }
+
+    /// The engine, while the session lives.
+    pub fn engine(&self) -> Result<Arc<Engine>> {
+        self.engine.get().and_then(Weak::upgrade).ok_or_else(|| Error::bug("a function was called after its session ended"))
+    }
+
+    pub(crate) fn set_engine(&self, engine: &Arc<Engine>) {
+        self.engine.get_or_init(|| Arc::downgrade(engine));
+    }
+
+    /// What scripts can call.
+    pub fn manual(&self, engine: &Engine) -> &Manual {
+        self.manual.get_or_init(|| Manual::of(engine))
+    }
+
+    /// The value of a top-level variable, as a function sees it.
+    pub fn global(&self, name: &str) -> Result<Option<Dynamic>> {
+        let globals = self.globals.read().unwrap_or_else(PoisonError::into_inner);
+        match globals.get(name) {
+            Some(value) if value.is_locked() => Err(Error::new(format!("`{name}` is in use by the method that called this function"))
+                .help("give the function a copy made before the call")),
+            Some(value) => Ok(Some(value.flatten_clone())),
+            None => Ok(None),
+        }
+    }
+
+    /// Lets functions see a top-level variable.
+    pub(crate) fn publish(&self, name: &str, value: Dynamic) {
+        self.globals.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), value);
+    }
+
+    /// The names of top-level variables.
+    pub fn global_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.globals.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// Keeps an error that a script's function raised inside a native call, with its place.
+    pub(crate) fn keep_raised(&self, error: Error, raised: Box<EvalAltResult>) {
+        *held(&self.raised) = Some((error, raised));
+    }
+
+    /// The kept error, if `error` is how it came out of the native call.
+    pub(crate) fn take_raised(&self, error: &Error) -> Option<Box<EvalAltResult>> {
+        let mut slot = held(&self.raised);
+        match slot.take() {
+            Some((kept, raised)) if kept == *error => Some(raised),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn sources(&self) -> MutexGuard<'_, Sources> {
+        held(&self.sources)
+    }
+
+    /// `name:line:column` of a place in the script.
+    pub fn place_name(&self, place: Position) -> String {
+        match self.sources().locate("", place) {
+            Some(place) => format!("{}:{}", place.source, place.line),
+            None => place.to_string(),
+        }
+    }
+}
+
+/// A place in a script, with its line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// A file's path, or `cell [3]`.
+    pub source: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The text of the line.
+    pub text: String,
+}
+
+/// A text that was evaluated, at lines of its own.
+struct Source {
+    name: String,
+    text: String,
+    /// Lines before its first one.
+    from: usize,
+    /// Characters put in before evaluation: line, column in the evaluated text, count.
+    inserted: Vec<(usize, usize, usize)>,
+}
+
+/// The texts of a session. Cells get line numbers that no other cell has, so that a position alone says which cell
+/// a function came from, however much later it fails.
+#[derive(Default)]
+pub(crate) struct Sources {
+    texts: Vec<Source>,
+    lines: usize,
+    files: HashMap<String, Source>,
+}
+
+/// Positions count lines in 16 bits.
+const MOST_LINES: usize = 60_000;
+
+impl Sources {
+    /// Takes a text in, and gives the number of empty lines to put before it.
+    pub(crate) fn add(&mut self, name: &str, text: &str, inserted: Vec<(usize, usize, usize)>) -> usize {
+        let lines = text.lines().count() + 1;
+        if self.lines + lines > MOST_LINES {
+            // Older functions lose their place rather than name a wrong one.
+            self.texts.clear();
+            self.lines = 0;
+        }
+        let from = self.lines;
+        self.lines += lines;
+        self.texts.push(Source { name: name.into(), text: text.into(), from, inserted });
+        from
+    }
+
+    /// Takes an imported script in, under its path.
+    pub(crate) fn add_file(&mut self, path: &str, text: &str, inserted: Vec<(usize, usize, usize)>) {
+        self.files.insert(path.into(), Source { name: path.into(), text: text.into(), from: 0, inserted });
+    }
+
+    /// The place that `position` of `source` means; `source` is a path for imported scripts, else empty.
+    pub(crate) fn locate(&self, source: &str, position: Position) -> Option<Place> {
+        let (line, column) = (position.line()?, position.position().unwrap_or(1).max(1));
+        let found = match source {
+            "" => self.texts.iter().rev().find(|text| text.from < line)?,
+            path => self.files.get(path)?,
+        };
+        let line = line - found.from;
+        let shift: usize = found
+            .inserted
+            .iter()
+            .filter(|(at_line, at_column, _)| *at_line == line && *at_column < column)
+            .map(|(_, _, count)| count)
+            .sum();
+        let text = found.text.lines().nth(line - 1).unwrap_or_default().to_string();
+        Some(Place { source: found.name.clone(), line, column: column.saturating_sub(shift).max(1), text })
+    }
+}
+
+/// Text given on the command line, as the kind of value that the default is.
+fn read_param(name: &str, given: &str, default: &Value) -> Result<Value> {
+    let wrong = |expected: &str| {
+        Error::new(format!("parameter `{name}` is {expected}, given `{given}`")).help(format!("its default is `{default}`"))
+    };
+    let text = given.trim();
+    match default {
+        Value::Bool(_) => match text {
+            "true" => Ok(Value::Bool(true)),
+            "false" => Ok(Value::Bool(false)),
+            _ => Err(wrong("`true` or `false`")),
+        },
+        Value::Int(_) => whole(text).map(Value::Int).ok_or_else(|| wrong("a whole number")),
+        Value::Float(_) => {
+            text.parse::<f64>().ok().filter(|v| v.is_finite()).map(Value::Float).ok_or_else(|| wrong("a finite number"))
+        }
+        Value::Text(_) => Ok(Value::Text(given.to_string())),
+        Value::List(items) => {
+            let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+            let like = items.first().cloned().unwrap_or(Value::Text(String::new()));
+            inside.split(',').map(str::trim).filter(|t| !t.is_empty()).map(|t| read_param(name, t, &like)).collect::<Result<_>>().map(Value::List)
+        }
+        // Nothing to read it as: what it looks like.
+        Value::Unit => Ok(match text {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "()" => Value::Unit,
+            _ => whole(text)
+                .map(Value::Int)
+                .or_else(|| text.parse::<f64>().ok().filter(|v| v.is_finite()).map(Value::Float))
+                .unwrap_or_else(|| Value::Text(given.to_string())),
+        }),
+        Value::Function(_) => Err(wrong("a function, which a command line cannot give")),
+    }
+}
+
+/// A whole number, with `_` between digits as in a script, or written as `1e4`.
+fn whole(text: &str) -> Option<i64> {
+    let plain: String = text.chars().filter(|c| *c != '_').collect();
+    plain.parse().ok().or_else(|| {
+        let value: f64 = plain.parse().ok()?;
+        (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_read_as_its_default_is() {
+        let read = |given: &str, default: Value| read_param("labels", given, &default);
+        assert_eq!(read("0.05", Value::Float(0.1)), Ok(Value::Float(0.05)));
+        assert_eq!(read("1", Value::Float(0.1)), Ok(Value::Float(1.0)));
+        assert_eq!(read("1e4", Value::Int(5)), Ok(Value::Int(10_000)));
+        assert_eq!(read("[1, 2]", Value::List(vec![Value::Int(7)])), Ok(Value::List(vec![Value::Int(1), Value::Int(2)])));
+        let error = read("many", Value::Int(5)).unwrap_err();
+        assert_eq!(error.message, "parameter `labels` is a whole number, given `many`");
+        assert_eq!(read("0.5", Value::Int(5)).unwrap_err().help.as_deref(), Some("its default is `5`"));
+    }
+
+    #[test]
+    fn a_position_says_which_cell() {
+        let mut sources = Sources::default();
+        assert_eq!(sources.add("cell [1]", "let a = 1;\nlet b = 2;", vec![]), 0);
+        let from = sources.add("cell [2]", "a + c", vec![]);
+        let place = sources.locate("", Position::new(from as u16 + 1, 5)).unwrap();
+        assert_eq!((place.source.as_str(), place.line, place.column, place.text.as_str()), ("cell [2]", 1, 5, "a + c"));
+        assert_eq!(sources.locate("", Position::new(2, 1)).unwrap().source, "cell [1]");
+    }
+}

@@ -1,0 +1,315 @@
+//! Variables and functions that outlive a cell, and the evaluation of scripts and cells.
+
+use std::collections::{BTreeSet, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rhai::{AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, Position, Scope, Stmt};
+
+use crate::error::Error;
+use crate::script::imports::{self, Imports};
+use crate::script::{Diagnostic, Exit, Fallible, Host, calls, diagnostic};
+
+/// The stack of the thread that scripts run on. Rhai evaluates by recursion, some kilobytes a level.
+const STACK: usize = 512 << 20;
+
+/// An evaluation that outlives its cells.
+pub struct Session {
+    host: Arc<Host>,
+    engine: Arc<Engine>,
+    scope: Scope<'static>,
+    functions: AST,
+    global: GlobalRuntimeState,
+    folder: PathBuf,
+    cells: usize,
+}
+
+/// Runs `work` on a thread with a stack large enough for scripts.
+///
+/// # Errors
+/// The thread could not be started, or it panicked.
+pub fn on_script_thread<R: Send>(work: impl FnOnce() -> R + Send) -> crate::Result<R> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("script".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .map_err(|error| Error::new(format!("cannot start the thread that scripts run on: {error}")))?;
+        thread.join().map_err(|payload| diagnostic::panicked(payload.as_ref()).error)
+    })
+}
+
+impl Session {
+    /// A session whose imports are looked for in `folder`.
+    #[allow(deprecated)] // Rhai marks its internals as volatile by calling them deprecated.
+    pub fn new(host: Arc<Host>, folder: &Path) -> Self {
+        let mut engine = super::engine(&host);
+        engine.set_module_resolver(Imports::new(&host, folder));
+        let engine = Arc::new(engine);
+        host.set_engine(&engine);
+        let global = engine.new_global_runtime_state();
+        Self { host, engine, scope: Scope::new(), functions: AST::empty(), global, folder: folder.to_path_buf(), cells: 0 }
+    }
+
+    /// What bound functions share.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Evaluates the next cell. Variables set before an error stay set.
+    ///
+    /// # Errors
+    /// What went wrong, with its place.
+    pub fn cell(&mut self, text: &str) -> Result<Dynamic, Diagnostic> {
+        self.cells += 1;
+        let name = format!("cell [{}]", self.cells);
+        self.eval(&name, text)
+    }
+
+    /// Evaluates a whole script.
+    ///
+    /// # Errors
+    /// What went wrong, with its place.
+    pub fn run(&mut self, name: &str, text: &str) -> Result<Dynamic, Diagnostic> {
+        let ast = self.compile(name, text)?;
+        // A name that the script never asks for is found before the expensive part.
+        let asked = self.asked(&ast);
+        if let Some(asked) = &asked {
+            self.host.check_params(asked)?;
+        }
+        let value = self.eval_compiled(&ast)?;
+        if asked.is_none() {
+            self.host.check_params(&self.host.asked().into_keys().collect::<Vec<_>>())?;
+        }
+        Ok(value)
+    }
+
+    /// Evaluates `text` as the source called `name`.
+    ///
+    /// # Errors
+    /// What went wrong, with its place.
+    pub fn eval(&mut self, name: &str, text: &str) -> Result<Dynamic, Diagnostic> {
+        let ast = self.compile(name, text)?;
+        self.eval_compiled(&ast)
+    }
+
+    fn compile(&mut self, name: &str, text: &str) -> Result<AST, Diagnostic> {
+        let prepared = {
+            let (host, engine, functions) = (&self.host, &self.engine, &self.functions);
+            let is_function = |called: &str| functions.iter_functions().any(|f| f.name == called) || host.manual(engine).is_function(called);
+            calls::prepare(text, self.variables(), is_function)
+        };
+        let lines_before = self.host.sources().add(name, text, prepared.inserted);
+        let shifted = format!("{}{}", "\n".repeat(lines_before), prepared.text);
+        let compiled = catch_unwind(AssertUnwindSafe(|| self.engine.compile_with_scope(&self.scope, &shifted)));
+        match compiled {
+            Ok(Ok(ast)) => Ok(ast),
+            Ok(Err(error)) => Err(self.diagnose(&error.into())),
+            Err(payload) => Err(diagnostic::panicked(payload.as_ref())),
+        }
+    }
+
+    fn eval_compiled(&mut self, ast: &AST) -> Result<Dynamic, Diagnostic> {
+        self.functions = self.functions.merge(&ast.clone_functions_only());
+        let result = catch_unwind(AssertUnwindSafe(|| self.statements(ast)));
+        self.global.level = 0;
+        self.global.scope_level = 0;
+        self.global.source = None;
+        self.publish();
+        self.compact();
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => match exit_value(&error) {
+                Some(value) => Ok(value),
+                None => Err(self.diagnose(&error)),
+            },
+            Err(payload) => Err(diagnostic::panicked(payload.as_ref())),
+        }
+    }
+
+    /// Evaluates the statements one by one, so that functions see the variables set so far.
+    #[allow(deprecated)] // Rhai marks its internals as volatile by calling them deprecated.
+    fn statements(&mut self, ast: &AST) -> Fallible<Dynamic> {
+        self.global.lib.clear();
+        self.global.lib.push(self.functions.shared_lib().clone());
+        let mut caches = Caches::new();
+        let mut value = Dynamic::UNIT;
+        let mut rest = ast.statements();
+        while let Some(first) = rest.first() {
+            // After a `return` nothing more runs: what follows it goes in one piece.
+            let count = if returns(first) { rest.len() } else { 1 };
+            let (now, later) = rest.split_at(count);
+            value = self.engine.eval_statements_raw(&mut self.global, &mut caches, &mut self.scope, now)?;
+            self.publish();
+            rest = later;
+        }
+        Ok(value.flatten())
+    }
+
+    /// Lets functions see the top-level variables. Each becomes a shared value, so that a later change is seen too.
+    fn publish(&mut self) {
+        let names: Vec<(String, bool, bool)> =
+            self.scope.iter_raw().map(|(name, constant, value)| (name.to_string(), constant, value.is_shared())).collect();
+        for (name, constant, shared) in names {
+            if constant {
+                if let Some(value) = self.scope.get(&name) {
+                    self.host.publish(&name, value.clone());
+                }
+            } else if !shared {
+                if let Some(value) = self.scope.get_mut(&name) {
+                    let inner = std::mem::take(value);
+                    *value = inner.into_shared();
+                    self.host.publish(&name, value.clone());
+                }
+            }
+        }
+    }
+
+    /// Keeps the last variable of each name: Rhai keeps those it shadows alive.
+    fn compact(&mut self) {
+        let mut seen = HashSet::new();
+        let mut entries: Vec<_> = std::mem::take(&mut self.scope).into_iter().collect();
+        entries.reverse();
+        entries.retain(|(name, _, _)| seen.insert(name.clone()));
+        for (name, value, _) in entries.into_iter().rev() {
+            // Whether it is a constant goes with the value.
+            self.scope.push_dynamic(name, value);
+        }
+    }
+
+    /// The names of variables, in the order they were first set.
+    pub fn variables(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        self.scope.iter_raw().map(|(name, _, _)| name.to_string()).filter(|name| seen.insert(name.clone())).collect()
+    }
+
+    /// The value of a variable.
+    pub fn variable(&self, name: &str) -> Option<Dynamic> {
+        self.scope.get(name).filter(|value| !value.is_locked()).map(Dynamic::flatten_clone)
+    }
+
+    /// Names and parameters of the functions that scripts defined.
+    pub fn functions(&self) -> Vec<(String, Vec<String>)> {
+        self.functions
+            .iter_functions()
+            .filter(|function| !function.name.starts_with("anon$"))
+            .map(|function| (function.name.to_string(), function.params.iter().map(ToString::to_string).collect()))
+            .collect()
+    }
+
+    /// The message for a failed evaluation.
+    pub fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {
+        let context = diagnostic::Context {
+            host: &self.host,
+            manual: self.host.manual(&self.engine),
+            functions: self.functions().into_iter().map(|(name, params)| (name, params.len())).collect(),
+            variables: self.variables(),
+        };
+        Diagnostic::of(error, &context)
+    }
+
+    /// The names of the parameters that a script and its imports ask for; nothing if one is not written out.
+    fn asked(&self, ast: &AST) -> Option<Vec<String>> {
+        let mut seen = HashSet::new();
+        let mut names = Vec::new();
+        self.collect_asked(ast, &self.folder, &mut seen, &mut names).then_some(names)
+    }
+
+    fn collect_asked(&self, ast: &AST, folder: &Path, seen: &mut HashSet<PathBuf>, names: &mut Vec<String>) -> bool {
+        let mut all_known = true;
+        let mut imported = Vec::new();
+        ast.walk(&mut |path: &[ASTNode]| {
+            match path.last() {
+                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) if call.name == "param" => {
+                    match call.args.first() {
+                        Some(Expr::StringConstant(name, _)) => names.push(name.to_string()),
+                        _ => all_known = false,
+                    }
+                }
+                Some(ASTNode::Stmt(Stmt::Import(import, _))) => match &import.0 {
+                    Expr::StringConstant(name, _) => imported.push(name.to_string()),
+                    _ => all_known = false,
+                },
+                _ => {}
+            }
+            true
+        });
+        for name in imported {
+            let path = imports::file_of(folder, &name);
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            // An import that cannot be read is reported when it is evaluated.
+            match imports::compile(&self.host, &self.engine, &path, Position::NONE) {
+                Ok(ast) => all_known &= self.collect_asked(&ast, path.parent().unwrap_or(folder), seen, names),
+                Err(_) => all_known = false,
+            }
+        }
+        all_known
+    }
+}
+
+/// What `exit(value)` ended a script with.
+fn exit_value(error: &EvalAltResult) -> Option<Dynamic> {
+    match error {
+        EvalAltResult::ErrorTerminated(value, _) => value.clone().try_cast::<Exit>().map(|exit| exit.0),
+        _ => None,
+    }
+}
+
+/// Whether a statement holds a `return` of the script itself.
+fn returns(statement: &Stmt) -> bool {
+    let mut found = false;
+    statement.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+        found |= matches!(path.last(), Some(ASTNode::Stmt(Stmt::Return(..))));
+        !found
+    });
+    found
+}
+
+/// Whether a text is a whole cell, needs more lines, or will never be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// It can be evaluated.
+    Complete,
+    /// More lines are wanted.
+    Incomplete,
+    /// No further line mends it.
+    Invalid,
+}
+
+/// Whether `text` can be evaluated as it stands.
+pub fn completeness(engine: &Engine, text: &str) -> Completeness {
+    use rhai::{LexError, ParseErrorType as P};
+    let Err(error) = engine.compile(text) else {
+        // A comment that is not closed parses.
+        return if calls::open_comment(text) { Completeness::Incomplete } else { Completeness::Complete };
+    };
+    let lines = text.lines().count();
+    let last = text.lines().last().map_or(0, |line| line.chars().count());
+    let place = error.position();
+    let at_end = place.is_none()
+        || place.line().is_some_and(|line| line > lines || (line == lines && place.position().unwrap_or(0) >= last));
+    let incomplete = match error.err_type() {
+        P::UnexpectedEOF => true,
+        // A string in quotes cannot go over lines; one in backticks can.
+        P::BadInput(LexError::UnterminatedString) => place.line().is_none_or(|line| {
+            text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains('`')) || line >= lines
+        }),
+        P::MissingToken(..)
+        | P::ExprExpected(_)
+        | P::FnMissingBody(_)
+        | P::FnMissingParams(_)
+        | P::MissingSymbol(_)
+        | P::PropertyExpected
+        | P::VariableExpected => at_end,
+        _ => false,
+    };
+    if incomplete { Completeness::Incomplete } else { Completeness::Invalid }
+}
