@@ -5,7 +5,7 @@
 //! the rest from a few, train a conditional GAN on the labels it inferred, measure it.
 //!
 //! ```text
-//!  main   repl                    front ends: text in, text and pictures out
+//!  main   cli   repl              front ends: text in, text and pictures out
 //!  script                         convert -> call -> convert; places in errors, help, display: the only layer that names rhai
 //!  run   report                   a run's folder; a run on one page
 //!  ssl   label   gan   metric     verbs; they never import one another
@@ -28,6 +28,7 @@
 //! Where to start reading: `scripts/pipeline.rhai` for what it does, `gan/train.rs` for how, `tensor/grad.rs`
 //! for what carries it.
 
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod figure;

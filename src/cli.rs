@@ -1,0 +1,414 @@
+//! The command line: what the `fewlab` command can be asked for, and how it answers.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::data::{self, LoadOptions};
+use crate::error::{Error, Result, file};
+use crate::options::Value;
+use crate::progress::{Observer, Picture, Several, Stop};
+use crate::run::{About, Run, Status};
+use crate::script::session::on_script_thread;
+use crate::script::{Diagnostic, Display, Front, Given, Host, Session};
+use crate::terminal::{Manner, Terminal};
+use crate::{repl, report, tensor};
+
+/// Trains GANs with few labels, from scripts.
+#[derive(Parser)]
+#[command(name = "fewlab", version, about, disable_help_subcommand = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a script
+    Run(RunArguments),
+    /// Evaluates what is typed, a cell at a time
+    Repl(SessionArguments),
+    /// Shows what scripts can call
+    Manual {
+        /// A function (`gan::train`) or a namespace (`gan`); everything if left out
+        name: Option<String>,
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Says what is there, what is missing, and what mends it
+    Doctor,
+    /// Says which data sets can be loaded, and what is in one
+    Data {
+        #[command(subcommand)]
+        what: DataCommand,
+    },
+    /// Writes the report of a run again
+    Report {
+        /// The folder of the run
+        run_dir: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct RunArguments {
+    /// The script
+    #[arg(required_unless_present = "resume")]
+    script: Option<PathBuf>,
+    /// Sets a parameter that the script asks for
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+    /// The folder that the run's folder is made in
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Shows no progress
+    #[arg(long)]
+    quiet: bool,
+    /// Goes on with a run that was stopped
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["script", "set", "out", "seed", "device"])]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    session: SessionArguments,
+}
+
+/// What a session can be told.
+#[derive(Args, Clone)]
+pub struct SessionArguments {
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// The seed of the script's own random draws, and of a parameter called `seed`
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How many threads compute; all cores if left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Subcommand)]
+enum DataCommand {
+    /// Lists the data sets and where they are
+    List,
+    /// Says what is in a data set
+    Info {
+        /// Its name, or the path of a folder of class folders
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Markdown,
+    Json,
+}
+
+fn assignment(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err("expected `name=value`".into()),
+    }
+}
+
+/// What went wrong with a command, and whether the person knows already.
+struct Failure {
+    diagnostic: Box<Diagnostic>,
+    /// What to say after it.
+    then: Option<String>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { diagnostic: Box::new(error.into()), then: None }
+    }
+}
+
+/// Answers the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    crate::script::diagnostic::quiet_panics();
+    let answer = match arguments.command {
+        Command::Run(arguments) => run_script(arguments),
+        Command::Repl(arguments) => threads(&arguments).and_then(|()| repl::main(&arguments)).map_err(Failure::from),
+        Command::Manual { name, format } => manual(name.as_deref(), format).map_err(Failure::from),
+        Command::Doctor => doctor().map_err(Failure::from),
+        Command::Data { what } => about_data(what).map_err(Failure::from),
+        Command::Report { run_dir } => rewrite_report(&run_dir).map_err(Failure::from),
+    };
+    match answer {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let mut text = failure.diagnostic.to_string();
+            if let Some(then) = failure.then {
+                text.push('\n');
+                text.push_str(&then);
+            }
+            complain(&text);
+            if failure.diagnostic.is_interrupt() { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// A line on standard output; whether someone still reads it.
+fn say(text: &str) -> bool {
+    writeln!(std::io::stdout(), "{text}").is_ok()
+}
+
+fn complain(text: &str) {
+    // Nobody may be reading; there is no one else to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// As many threads as asked for.
+fn threads(arguments: &SessionArguments) -> Result<()> {
+    let Some(count) = arguments.threads else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(usize::from(count))
+        .build_global()
+        .map_err(|error| Error::new(format!("cannot start {count} threads: {error}")))
+}
+
+/// Turns Ctrl-C into a request to stop after the current step; the second one ends the process.
+pub fn stop_on_interrupt(stop: &Stop) -> Result<()> {
+    let stop = stop.clone();
+    ctrlc::set_handler(move || {
+        if stop.raised() {
+            std::process::exit(130);
+        }
+        stop.raise();
+    })
+    .map_err(|error| Error::new(format!("cannot listen for Ctrl-C: {error}")))
+}
+
+/// A run as the script's outside: prints to the terminal, keeps what is worth keeping.
+struct RunFront {
+    run: Arc<Run>,
+    terminal: Arc<Terminal>,
+    observer: Arc<dyn Observer>,
+    stop: Stop,
+    pictures: AtomicU64,
+}
+
+impl RunFront {
+    fn new(run: Arc<Run>, terminal: Arc<Terminal>, stop: Stop) -> Self {
+        let observer = Arc::new(Several(vec![run.clone() as Arc<dyn Observer>, terminal.clone()]));
+        Self { run, terminal, observer, stop, pictures: AtomicU64::new(0) }
+    }
+}
+
+impl Front for RunFront {
+    fn print(&self, text: &str) {
+        if !self.terminal.aside(|| say(text)) {
+            // Nobody reads any more, as after `| head`.
+            self.stop.raise();
+        }
+    }
+
+    fn show(&self, display: &Display) {
+        self.print(&display.text);
+        for (name, picture) in &display.pictures {
+            if let Ok(Some(path)) = self.picture(name, picture) {
+                self.print(&path);
+            }
+        }
+    }
+
+    fn observer(&self) -> Arc<dyn Observer> {
+        self.observer.clone()
+    }
+
+    fn record(&self, name: &str, value: &serde_json::Value) -> Result<()> {
+        self.run.record(name, value)
+    }
+
+    fn asked(&self, name: &str, value: &Value) -> Result<()> {
+        self.run.param(name, value.to_json())
+    }
+
+    fn picture(&self, name: &str, picture: &Picture) -> Result<Option<String>> {
+        let number = self.pictures.fetch_add(1, Ordering::Relaxed) + 1;
+        self.run.picture("script", number, name, picture);
+        let path = |dir: PathBuf| dir.join(format!("samples/script-{name}-{number:06}.png")).display().to_string();
+        Ok(self.run.dir().map(path))
+    }
+}
+
+/// What a run needs before it starts.
+struct Prepared {
+    path: String,
+    text: String,
+    given: Given,
+    run: Run,
+}
+
+fn run_script(arguments: RunArguments) -> std::result::Result<(), Failure> {
+    let prepared = match &arguments.resume {
+        Some(dir) => resumed(dir)?,
+        None => prepared(&arguments)?,
+    };
+    threads(&arguments.session)?;
+    let stop = Stop::default();
+    stop_on_interrupt(&stop)?;
+    let terminal = Arc::new(Terminal::new(Manner::choose(arguments.quiet)));
+    let run = Arc::new(prepared.run);
+    let front = RunFront::new(run.clone(), terminal.clone(), stop.clone());
+    let host = Host::new(Box::new(front), stop, prepared.given);
+    // A device that is not there is said before anything is done.
+    host.device()?;
+    let folder = Path::new(&prepared.path).parent().unwrap_or(Path::new("")).to_path_buf();
+    let outcome = on_script_thread(|| Session::new(host, &folder).run(&prepared.path, &prepared.text).map(drop))?;
+    terminal.close();
+    conclude(&run, outcome, arguments.quiet)
+}
+
+/// Ends the run: its folder says how, and the person where it is.
+fn conclude(run: &Run, outcome: std::result::Result<(), Diagnostic>, quiet: bool) -> std::result::Result<(), Failure> {
+    let (status, message) = match &outcome {
+        Ok(()) => (Status::Finished, None),
+        Err(diagnostic) if diagnostic.is_interrupt() => (Status::Interrupted, None),
+        Err(diagnostic) => (Status::Failed, Some(diagnostic.error.message.clone())),
+    };
+    let finished = run.finish(status, message.as_deref());
+    let dir = run.dir();
+    let written = match &dir {
+        Some(dir) => report::write(dir).map(Some),
+        None => Ok(None),
+    };
+    match outcome {
+        Err(diagnostic) => {
+            let then = dir.map(|dir| match diagnostic.is_interrupt() {
+                true => format!("what was reached is saved; go on with\n  fewlab run --resume {}", dir.display()),
+                false => format!("what was measured before is in {}", dir.display()),
+            });
+            Err(Failure { diagnostic: Box::new(diagnostic), then })
+        }
+        Ok(()) => {
+            finished?;
+            if let (Some(path), false) = (written?, quiet) {
+                complain(&format!("results: {}", path.display()));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn prepared(arguments: &RunArguments) -> Result<Prepared> {
+    let path = arguments.script.clone().unwrap_or_default();
+    let text = std::fs::read_to_string(&path).map_err(|error| file(&path, "read", error))?;
+    let path = path.display().to_string();
+    let session = &arguments.session;
+    let mut params = BTreeMap::new();
+    for (name, value) in &arguments.set {
+        if params.insert(name.clone(), value.clone()).is_some() {
+            return Err(Error::new(format!("the parameter `{name}` is set twice")));
+        }
+    }
+    let mut command = vec!["fewlab".to_string(), "run".into(), path.clone()];
+    command.extend(arguments.set.iter().flat_map(|(name, value)| ["--set".into(), format!("{name}={value}")]));
+    if session.device != "auto" {
+        command.extend(["--device".into(), session.device.clone()]);
+    }
+    if let Some(seed) = session.seed {
+        command.extend(["--seed".into(), seed.to_string()]);
+    }
+    if let Some(count) = session.threads {
+        command.extend(["--threads".into(), count.to_string()]);
+    }
+    let stem = Path::new(&path).file_stem().map_or_else(|| "script".into(), |stem| stem.to_string_lossy().into_owned());
+    let name = std::iter::once(stem).chain(arguments.set.iter().map(|(_, value)| value.clone())).collect::<Vec<_>>().join("-");
+    let given = Given { params: params.clone(), seed: session.seed, device: session.device.clone() };
+    let about = About {
+        name,
+        path: path.clone(),
+        script: text.clone(),
+        params: params.into_iter().map(|(name, value)| (name, value.into())).collect(),
+        seed: given.seed(),
+        device: tensor::device_name(&tensor::device(&session.device)?),
+        threads: session.threads.map_or_else(rayon::current_num_threads, usize::from),
+        command,
+    };
+    Ok(Prepared { path, text, given, run: Run::create(&arguments.out, about) })
+}
+
+fn resumed(dir: &Path) -> Result<Prepared> {
+    let run = Run::resume(dir)?;
+    let facts = run.facts().ok_or_else(|| Error::bug("a run was resumed without its facts"))?;
+    let text_of = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    // What was `()` was not given.
+    let params = facts.params.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text_of(value)));
+    let device = facts.device.split_whitespace().next().unwrap_or("auto").to_string();
+    let given = Given { params: params.collect(), seed: Some(facts.seed), device };
+    Ok(Prepared { path: facts.path.clone(), text: run.script().to_string(), given, run })
+}
+
+/// A front for sessions that only answer a question.
+struct Mute;
+
+impl Front for Mute {
+    fn print(&self, _text: &str) {}
+    fn show(&self, _display: &Display) {}
+    fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(crate::progress::Silent)
+    }
+    fn record(&self, _name: &str, _value: &serde_json::Value) -> Result<()> {
+        Ok(())
+    }
+    fn picture(&self, _name: &str, _picture: &Picture) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+fn manual(name: Option<&str>, format: Format) -> Result<()> {
+    let host = Host::new(Box::new(Mute), Stop::default(), Given::default());
+    let session = Session::new(host, Path::new(""));
+    let manual = session.host().manual(session.engine());
+    let text = match (name, format) {
+        (None, Format::Text) => manual.overview(),
+        (None, Format::Markdown) => manual.markdown(),
+        (None, Format::Json) => format!("{:#}", manual.json()),
+        (Some(name), Format::Text) => manual.help(name)?,
+        (Some(name), Format::Markdown) => manual.page(name)?.markdown(),
+        (Some(name), Format::Json) => format!("{:#}", manual.page(name)?.json()),
+    };
+    say(text.trim_end());
+    Ok(())
+}
+
+fn rewrite_report(run_dir: &Path) -> Result<()> {
+    let path = report::write(run_dir)?;
+    say(&path.display().to_string());
+    Ok(())
+}
+
+fn about_data(what: DataCommand) -> Result<()> {
+    match what {
+        DataCommand::List => say(data::list().trim_end()),
+        DataCommand::Info { name } => say(data::info(&name, &LoadOptions::default())?.to_string().trim_end()),
+    };
+    Ok(())
+}
+
+fn doctor() -> Result<()> {
+    let gpu = match tensor::device("cuda") {
+        Ok(device) => tensor::device_name(&device),
+        Err(error) => format!("none: {}{}", error.message, error.help.map_or(String::new(), |help| format!("; {help}"))),
+    };
+    let lines = [
+        format!("fewlab    {}", env!("CARGO_PKG_VERSION")),
+        format!("system    {} {}", std::env::consts::OS, std::env::consts::ARCH),
+        format!("threads   {}", rayon::current_num_threads()),
+        format!("vectors   {:?}", tensor::cpu::dispatch::Isa::best()),
+        "device    cpu".to_string(),
+        format!("gpu       {gpu}"),
+        String::new(),
+        "data sets".to_string(),
+        data::list().trim_end().to_string(),
+    ];
+    say(&lines.join("\n"));
+    Ok(())
+}
