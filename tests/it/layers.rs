@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The layer picture, from the top. A module imports from the rows below its own; within a row only where `true`.
 const ROWS: &[(&[&str], bool)] = &[
-    (&["main", "repl", "terminal"], true),
+    (&["main", "cli", "repl", "terminal"], true),
     (&["script"], false),
     (&["run", "report"], true),
     (&["ssl", "label", "gan", "metric"], false),
@@ -210,7 +210,7 @@ const RULES: &[Rule] = &[
         });
         lines.map(|line| format!("computes `{}`", line.trim())).collect()
     }),
-    ("printing", |source| match source.is_in(&["main", "repl", "terminal"]) {
+    ("printing", |source| match source.is_in(&["main", "cli", "repl", "terminal"]) {
         true => Vec::new(),
         false => {
             let calls = ["io::stdout", "io::stderr", " println!", " eprintln!", " eprint!", " print!", " dbg!"];

@@ -3,7 +3,11 @@
 // A test fails by panicking, and so do the functions that it calls.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cli;
 mod golden_metric;
 mod layers;
+mod manual;
 mod metric_properties;
+mod scripting;
+mod suite;
 mod tables;
