@@ -21,6 +21,7 @@ mod per_class;
 mod prdc;
 mod resize;
 mod scores;
+mod squeezenet;
 mod table;
 
 pub use accuracy::{accuracy, accuracy_with_interval, predictions};
@@ -37,4 +38,5 @@ pub use per_class::{Labelled, PerClass, frechet_per_class};
 pub use prdc::{Prdc, prdc, prdc_with_intervals};
 pub use resize::Resizer;
 pub use scores::{Better, Protocol, Score, Scores};
+pub use squeezenet::SqueezeNet;
 pub use table::{Comparison, METRICS, Measured, Metric, Side};

@@ -90,7 +90,9 @@ impl Scores {
                 p.n_fake, p.n_real, p.split, p.quantisation
             ));
             note(format!("extractor {} ({}): {}", p.extractor, p.extractor_hash, p.resize));
-            note(format!("interval: {}, seed {}", p.interval, p.seed));
+            if row.lo.is_some() {
+                note(format!("interval: {}, seed {}", p.interval, p.seed));
+            }
             note(format!("real: {}", p.floor));
         }
         notes
