@@ -91,7 +91,7 @@ impl Trainable for Learning {
         let known = self.known.batch(step)?;
         let labels = known.labels()?.clone();
         let (shown, labels) = if self.options.turn_labelled {
-            ((ROTATION.ask)(&known.images)?, Tensor::cat(&vec![&labels; ROTATION.answers], 0)?)
+            ((ROTATION.ask)(&known.images)?, Tensor::cat(&[&labels; ROTATION.answers], 0)?)
         } else {
             (known.images.clone(), labels)
         };

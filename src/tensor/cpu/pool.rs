@@ -115,7 +115,7 @@ pub fn average_transposed<T: Real>(g: &[T], p: &Pool) -> Vec<T> {
     let mut dx = unsafe { uninit(p.planes * p.h * p.w) };
     for_planes(&mut dx, p.h * p.w, |i, dx| {
         let g = &g[i * out_h * out_w..][..out_h * out_w];
-        if p.is_halving() && p.h % 2 == 0 && p.w % 2 == 0 {
+        if p.is_halving() && p.h.is_multiple_of(2) && p.w.is_multiple_of(2) {
             for (y, pair) in dx.chunks_exact_mut(2 * p.w).enumerate() {
                 let (upper, lower) = pair.split_at_mut(p.w);
                 double(&g[y * out_w..][..out_w], T::from_f64(0.25), upper);

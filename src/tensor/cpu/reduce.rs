@@ -19,7 +19,7 @@ fn sum_block<T: Real>(x: &[T]) -> f64 {
     let mut chunks = x.chunks_exact(LANES);
     for chunk in chunks.by_ref() {
         for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane = *lane + *v;
+            *lane += *v;
         }
     }
     lanes.iter().chain(chunks.remainder()).map(|v| v.to_f64()).sum()

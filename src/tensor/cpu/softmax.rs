@@ -15,7 +15,7 @@ pub fn softmax<T: Real>(x: &[T], length: usize) -> Vec<T> {
         }
         let scale = T::from_f64(1.0 / sum);
         for out in out {
-            *out = *out * scale;
+            *out *= scale;
         }
     })
 }
