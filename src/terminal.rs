@@ -339,6 +339,9 @@ mod tests {
         for width in 20..140 {
             let line = shown(width);
             assert!(measure_text_width(&line) < width, "{width}: {line}");
+            // What does not fit is left out whole.
+            let ends = ["2140/5000", "8.3/s", "left", "1.21", "0.431", "61.2"];
+            assert!(width < 32 || ends.iter().any(|end| line.ends_with(end)), "{width}: {line}");
         }
         assert!(shown(60).contains("2140/5000") && !shown(60).contains("fd"));
     }
