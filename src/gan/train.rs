@@ -166,7 +166,6 @@ pub struct Gan {
     g_optimiser: Adam,
     d_optimiser: Adam,
     classes: Vec<String>,
-    /// The share of each class among the labels it was trained on.
     step: u64,
     shape: Shape,
     device: Device,
@@ -389,13 +388,20 @@ impl Gan {
     pub fn load(&mut self, path: &Path) -> Result<()> {
         let saved = checkpoint::load(path)?;
         let step = saved.number("step")? as u64;
-        self.generator.store().load(|name| saved.find("generator", name))?;
-        self.discriminator.store().load(|name| saved.find("discriminator", name))?;
+        // Look at everything before changing anything.
+        let generator = self.generator.store().saved(|name| saved.find("generator", name))?;
+        let discriminator = self.discriminator.store().saved(|name| saved.find("discriminator", name))?;
+        let average = match &self.average {
+            Some((network, _)) => Some((network.store().saved(|name| saved.find("average", name))?, saved.number("updates")? as u64)),
+            None => None,
+        };
+        self.generator.store().restore(generator)?;
+        self.discriminator.store().restore(discriminator)?;
         self.g_optimiser.load(&mut |name| saved.find("g_optimiser", name))?;
         self.d_optimiser.load(&mut |name| saved.find("d_optimiser", name))?;
-        if let Some((network, average)) = &mut self.average {
-            network.store().load(|name| saved.find("average", name))?;
-            average.resume(saved.number("updates")? as u64);
+        if let (Some((network, average)), Some((values, updates))) = (&mut self.average, average) {
+            network.store().restore(values)?;
+            average.resume(updates);
         }
         self.step = step;
         Ok(())

@@ -167,38 +167,46 @@ impl Store {
         params.chain(self.buffers().into_iter().map(|buffer| (buffer.name().to_string(), buffer.value()))).collect()
     }
 
-    /// Puts values saved by [`state`](Self::state) back.
+    /// The values saved by [`state`](Self::state) for everything here, found by name; nothing is changed.
     ///
     /// # Errors
     /// A value is missing, or of another shape: the checkpoint is of another architecture.
-    pub fn load(&self, mut find: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
-        let missing = |name: &str| {
-            Error::new(format!("the checkpoint has no `{name}`")).help("it was saved by a network of another architecture or with other options")
-        };
-        let misfit = |error: Error| error.help("the checkpoint was saved by a network of another architecture or with other options");
-        // Look at everything before changing anything.
-        let params = self.params();
-        let buffers = self.buffers();
-        let mut values = Vec::new();
-        for (name, dims) in params.iter().map(|p| (p.name(), p.dims())).chain(buffers.iter().map(|b| (b.name(), &b.0.dims[..]))) {
-            let value = find(name).ok_or_else(|| missing(name))?;
-            if value.dims() != dims {
-                return Err(misfit(Error::new(format!("`{name}` has shape {dims:?} in the network and {:?} in the checkpoint", value.dims()))));
-            }
-            values.push(value.to_device(&self.device)?);
-        }
+    pub fn saved(&self, mut find: impl FnMut(&str) -> Option<Tensor>) -> Result<Vec<Tensor>> {
+        const OTHER: &str = "the checkpoint was saved by a network of another architecture or with other options";
+        self.state()
+            .into_iter()
+            .map(|(name, own)| {
+                let value = find(&name).ok_or_else(|| Error::new(format!("the checkpoint has no `{name}`")).help(OTHER))?;
+                if value.dims() != own.dims() {
+                    let message = format!("`{name}` has shape {:?} in the network and {:?} in the checkpoint", own.dims(), value.dims());
+                    return Err(Error::new(message).help(OTHER));
+                }
+                value.to_device(&self.device)
+            })
+            .collect()
+    }
+
+    /// Puts values found by [`saved`](Self::saved) in place.
+    ///
+    /// # Errors
+    /// A shape differs.
+    pub fn restore(&self, values: Vec<Tensor>) -> Result<()> {
         let mut values = values.into_iter();
-        for param in &params {
-            if let Some(value) = values.next() {
-                param.set(value)?;
-            }
+        for (param, value) in self.params().iter().zip(values.by_ref()) {
+            param.set(value)?;
         }
-        for buffer in &buffers {
-            if let Some(value) = values.next() {
-                buffer.set(value)?;
-            }
+        for (buffer, value) in self.buffers().iter().zip(values) {
+            buffer.set(value)?;
         }
         Ok(())
+    }
+
+    /// Puts values saved by [`state`](Self::state) back; nothing changes if one does not fit.
+    ///
+    /// # Errors
+    /// As [`saved`](Self::saved).
+    pub fn load(&self, find: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
+        self.restore(self.saved(find)?)
     }
 
     /// Copies every value of `other`, a store of the same architecture.

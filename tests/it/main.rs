@@ -12,3 +12,4 @@ mod metric_properties;
 mod scripting;
 mod suite;
 mod tables;
+mod training;

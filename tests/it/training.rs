@@ -1,0 +1,238 @@
+//! Trainings end to end on a few images: the same bits twice, resumed or not; the published parameter counts; what goes wrong.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use fewlab::data::{self, Dataset, LoadOptions};
+use fewlab::gan::{self, Blueprint, Discriminator, Gan, Generator, Heads, TrainOptions};
+use fewlab::label::{self, LabelOptions, SemiSupervisedOptions};
+use fewlab::nn::{Init, NormKind};
+use fewlab::options::{Callback, Choice, Settings, Value};
+use fewlab::progress::{Job, Observer, Step, Stop};
+use fewlab::ssl::{self, SslOptions};
+use fewlab::tensor::{Device, Tensor};
+use fewlab::{Error, Result};
+
+fn few(n: u32) -> Dataset {
+    let splits = data::load("fashion-mnist-10k", &LoadOptions::default()).unwrap();
+    splits.train.select("few", &(0..n).collect::<Vec<_>>()).unwrap()
+}
+
+fn quick(method: &str) -> TrainOptions {
+    let mut options = gan::method(method).unwrap();
+    for (name, value) in [
+        ("steps", Value::Int(4)),
+        ("batch", Value::Int(8)),
+        ("g_channels", Value::Int(8)),
+        ("d_channels", Value::Int(8)),
+        ("z_dim", Value::Int(16)),
+        ("standing_batches", Value::Int(2)),
+        ("sample_every", Value::Int(0)),
+        ("checkpoint_every", Value::Int(2)),
+    ] {
+        options.set(name, value).unwrap();
+    }
+    options
+}
+
+fn bits(gan: &Gan) -> Vec<u32> {
+    let state = gan.sampler().store().state().into_iter().chain(gan.discriminator().store().state());
+    state.flat_map(|(_, tensor)| tensor.to_f32s().unwrap()).map(f32::to_bits).collect()
+}
+
+/// Keeps one checkpoint in a folder, and raises the stop flag after `stop_after` steps.
+struct Keeper {
+    folder: PathBuf,
+    stop: Stop,
+    stop_after: u64,
+    resume: bool,
+    seen: Mutex<Vec<u64>>,
+}
+
+impl Observer for Keeper {
+    fn step(&self, step: &Step<'_>) {
+        self.seen.lock().unwrap().push(step.step);
+        if step.step == self.stop_after {
+            self.stop.raise();
+        }
+    }
+    fn checkpoint(&self, stage: &str, _: &str, _: u64, save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+        save(&self.folder.join(stage))
+    }
+    fn resume(&self, stage: &str, _: &str) -> Result<Option<PathBuf>> {
+        Ok(self.resume.then(|| self.folder.join(stage)))
+    }
+}
+
+fn job(folder: &Path, stop_after: u64, resume: bool) -> (Job, Arc<Keeper>) {
+    let stop = Stop::default();
+    let keeper = Arc::new(Keeper { folder: folder.into(), stop: stop.clone(), stop_after, resume, seen: Mutex::default() });
+    (Job { observer: keeper.clone(), stop }, keeper)
+}
+
+#[test]
+fn a_training_repeats_bit_for_bit_and_so_does_a_resumed_one() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let whole = gan::train(&data, quick("s3gan"), &Device::Cpu, &Job::silent(), None).unwrap();
+    let again = gan::train(&data, quick("s3gan"), &Device::Cpu, &Job::silent(), None).unwrap();
+    assert_eq!(bits(&whole), bits(&again));
+    let other = gan::train(&data, TrainOptions { seed: 2, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None).unwrap();
+    assert_ne!(bits(&whole), bits(&other));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (stopped, _) = job(folder.path(), 3, false);
+    let error = gan::train(&data, quick("s3gan"), &Device::Cpu, &stopped, None).err().unwrap();
+    assert!(error.is_interrupt() && error.message.contains("after step 3 of 4"), "{error}");
+    let (resumed, keeper) = job(folder.path(), 0, true);
+    let rest = gan::train(&data, quick("s3gan"), &Device::Cpu, &resumed, None).unwrap();
+    assert_eq!(*keeper.seen.lock().unwrap(), [4]);
+    assert_eq!(bits(&whole), bits(&rest));
+}
+
+#[test]
+fn a_copy_trains_on_from_the_same_state_on_its_own() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let mut gan = gan::train(&data, quick("biggan"), &Device::Cpu, &Job::silent(), None).unwrap();
+    let mut copy = gan.copy().unwrap();
+    gan.train(&data, 2, &Job::silent(), None).unwrap();
+    assert_ne!(bits(&gan), bits(&copy));
+    copy.train(&data, 2, &Job::silent(), None).unwrap();
+    assert_eq!(bits(&gan), bits(&copy));
+}
+
+#[test]
+fn every_method_architecture_loss_and_penalty_takes_a_step() {
+    let known = few(40).keep_labels(0.5, 1).unwrap();
+    for method in gan::METHODS {
+        for architecture in gan::ARCHITECTURES {
+            let options = TrainOptions { steps: 1, generator: architecture.name.into(), discriminator: architecture.name.into(), ..quick(method.name) };
+            let gan = gan::train(&known.only_known(), options, &Device::Cpu, &Job::silent(), None).unwrap();
+            let samples = gan.sample_evenly(5, 1, &Stop::default()).unwrap();
+            assert_eq!(samples.images.dims(), [5, 1, 28, 28]);
+            let classes = if method.name == "single_label" { 1 } else { 10 };
+            assert!(samples.labels.iter().all(|label| *label < classes));
+        }
+    }
+    for loss in gan::LOSSES {
+        for penalty in gan::PENALTIES {
+            let options = TrainOptions { steps: 1, loss: loss.name.into(), penalty: penalty.name.into(), ..quick("s3gan") };
+            gan::train(&known.only_known(), options, &Device::Cpu, &Job::silent(), None).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_penalty_reaches_every_parameter_of_the_discriminator_and_changes_them() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    // Three steps: the first of Adam goes by the sign of the gradient alone.
+    let run = |penalty: &str, weight: f64| {
+        let options = TrainOptions { steps: 3, penalty: penalty.into(), penalty_weight: weight, ..quick("biggan") };
+        let gan = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap();
+        gan.discriminator().store().params().iter().map(|param| param.value().to_f32s().unwrap()).collect::<Vec<_>>()
+    };
+    let (without, with) = (run("none", 10.0), run("wgan_gp", 10.0));
+    let names: Vec<String> = {
+        let gan = Gan::new(&data, quick("biggan"), &Device::Cpu).unwrap();
+        gan.discriminator().store().params().iter().map(|param| param.name().to_string()).collect()
+    };
+    for ((name, a), b) in names.iter().zip(&without).zip(&with) {
+        // A bias after the last activation does not change the slope.
+        if name.ends_with("weight") {
+            assert_ne!(a, b, "`{name}` does not feel the penalty");
+        }
+    }
+}
+
+#[test]
+fn parameter_counts_are_those_of_compare_gan() {
+    let blueprint = |norm: NormKind| Blueprint {
+        colours: 3,
+        size: 32,
+        classes: 0,
+        z_dim: 128,
+        channels: 0,
+        norm,
+        spectral_norm: false,
+        init: Init::Normal(0.02),
+        upsample: gan::arch::Upsample::Zeros,
+        shortcut_kernel: 3,
+        pool: gan::arch::Pool::Mean,
+    };
+    for (name, g, d) in [("resnet_cifar", 5_849_603, 1_483_137), ("sndcgan", 3_828_739, 5_860_865)] {
+        assert_eq!(Generator::new(name, &blueprint(NormKind::Batch), 1, &Device::Cpu).unwrap().store().count(), g, "{name}");
+        let discriminator = Discriminator::new(name, &blueprint(NormKind::None), Heads::default(), 1, &Device::Cpu).unwrap();
+        assert_eq!(discriminator.store().count(), d, "{name}");
+    }
+}
+
+#[test]
+fn rotation_and_labeller_learn_something_from_little() {
+    let data = few(200);
+    let known = data.keep_labels(0.3, 1).unwrap();
+    let options = SslOptions { network: "resnet-tiny".into(), epochs: 12, batch: 20, ..SslOptions::default() };
+    let features = ssl::rotation(&known, &options, &Device::Cpu, &Job::silent()).unwrap();
+    let turned = features.accuracy(data.images(), &Stop::default()).unwrap();
+    assert!(turned > 0.5, "rotation accuracy {turned}, chance 0.25");
+    let options = SemiSupervisedOptions { epochs: 20, batch: 20, labelled_batch: 20, ..SemiSupervisedOptions::default() };
+    let labeller = label::semi_supervised(&features.classifier.encoder, &known, &options, &Job::silent()).unwrap();
+    let labelled = labeller.label(&known, &LabelOptions::default(), &Stop::default()).unwrap();
+    let report = labelled.report(&data).unwrap();
+    assert!(report.inferred_accuracy.unwrap() > 0.4, "label accuracy {:?}, chance 0.1", report.inferred_accuracy);
+    assert_eq!(report.coverage, 1.0);
+    // The features that it started from stay as they were.
+    assert_eq!(turned, features.accuracy(data.images(), &Stop::default()).unwrap());
+}
+
+#[test]
+fn no_method_sees_a_hidden_label() {
+    // The same images with every hidden label changed train the same networks to the last bit.
+    let data = few(40);
+    let truth = data.truth().unwrap();
+    let budget = data.keep_labels(0.5, 1).unwrap().budget().clone();
+    let lies: Vec<u32> = truth.labels().iter().enumerate().map(|(i, label)| if budget.indices.contains(&(i as u32)) { *label } else { (label + 1) % 10 }).collect();
+    let lying = Dataset::new("few", data.images().clone(), Some(data::Truth::new(lies, truth.classes().to_vec()).unwrap()), "test").unwrap();
+    let run = |data: &Dataset| {
+        let known = data.with_budget(&budget).unwrap();
+        let options = SslOptions { network: "resnet-tiny".into(), epochs: 1, batch: 10, ..SslOptions::default() };
+        let features = ssl::rotation(&known, &options, &Device::Cpu, &Job::silent()).unwrap();
+        let options = SemiSupervisedOptions { epochs: 1, batch: 10, labelled_batch: 10, ..SemiSupervisedOptions::default() };
+        let labeller = label::semi_supervised(&features.classifier.encoder, &known, &options, &Job::silent()).unwrap();
+        let labelled = labeller.label(&known, &LabelOptions::default(), &Stop::default()).unwrap();
+        bits(&gan::train(&labelled, TrainOptions { steps: 1, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None).unwrap())
+    };
+    assert_eq!(run(&data), run(&lying));
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_is_named_with_its_step() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let own = Callback { name: "own".into(), call: Arc::new(|logits: &[Tensor]| logits[0].mul_scalar(f64::NAN)?.mean_all()) };
+    let options = TrainOptions { loss: Choice::Own(own), ..quick("biggan") };
+    let error = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).err().unwrap();
+    assert!(error.message.starts_with("`d_loss` of `gan` became NaN at step 1"), "{error}");
+}
+
+#[test]
+fn bad_settings_and_files_are_told_apart() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let fail = |options: TrainOptions| -> Error { gan::train(&data, options, &Device::Cpu, &Job::silent(), None).err().unwrap() };
+    assert!(fail(TrainOptions { batch: 41, ..quick("biggan") }).message.contains("41"));
+    assert_eq!(fail(TrainOptions { loss: "hnige".into(), ..quick("biggan") }).message, "there is no loss `hnige`");
+    assert!(fail(TrainOptions { generator: "resnet_cifra".into(), ..quick("biggan") }).help.unwrap().contains("`resnet_cifar`"));
+    assert!(fail(TrainOptions { shortcut_kernel: 2, ..quick("biggan") }).help.unwrap().contains("1 or 3"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gan.safetensors");
+    let gan = gan::train(&data, quick("biggan"), &Device::Cpu, &Job::silent(), None).unwrap();
+    gan.save(&path).unwrap();
+    let mut wider = Gan::new(&data, TrainOptions { g_channels: 16, ..quick("biggan") }, &Device::Cpu).unwrap();
+    let before = bits(&wider);
+    let error = wider.load(&path).unwrap_err();
+    assert!(error.help.unwrap().contains("another architecture"));
+    assert_eq!(before, bits(&wider));
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = wider.load(&path).unwrap_err();
+    assert!(error.message.contains("gan.safetensors") && error.help.unwrap().contains("truncated"));
+    assert!(wider.load(&folder.path().join("none")).unwrap_err().message.contains("cannot read"));
+}
