@@ -274,7 +274,8 @@ pub trait Settings: Default + Clone + Send + Sync + 'static {
 
     /// Every setting by name, for the record of a run.
     fn to_json(&self) -> serde_json::Value {
-        let items = Self::fields().iter().filter_map(|field| Some((field.name.to_string(), self.get(field.name)?.to_json())));
+        let items =
+            Self::fields().iter().filter_map(|field| Some((field.name.to_string(), self.get(field.name)?.to_json())));
         serde_json::Value::Object(items.collect())
     }
 }

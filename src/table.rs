@@ -35,7 +35,9 @@ fn listing(choices: &[&str]) -> String {
     match choices {
         [] => "there are none to choose from".into(),
         [one] => format!("the only choice is `{one}`"),
-        many => format!("the choices are {}", many.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        many => {
+            format!("the choices are {}", many.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

@@ -35,7 +35,9 @@ const HINGE: Loss = Loss {
     doc: "Penalises real logits below 1 and fake logits above -1.\n\n\
           D: mean(max(0, 1 - real)) + mean(max(0, 1 + fake))   G: -mean(fake)\n\
           Lim & Ye 2017, arXiv:1705.02894.",
-    discriminator: |real, fake| real.affine(-1.0, 1.0)?.relu()?.mean_all()?.add(&fake.affine(1.0, 1.0)?.relu()?.mean_all()?),
+    discriminator: |real, fake| {
+        real.affine(-1.0, 1.0)?.relu()?.mean_all()?.add(&fake.affine(1.0, 1.0)?.relu()?.mean_all()?)
+    },
     generator: |fake| fake.mean_all()?.neg(),
 };
 
@@ -89,7 +91,8 @@ pub(super) fn number(value: Tensor, name: &str) -> Result<Tensor> {
     if value.elements() == 1 {
         value.reshape(&[])
     } else {
-        Err(Error::new(format!("`{name}` gave a tensor of shape {:?}, expected one number", value.dims())).help("reduce it with `mean()` or `sum()`"))
+        Err(Error::new(format!("`{name}` gave a tensor of shape {:?}, expected one number", value.dims()))
+            .help("reduce it with `mean()` or `sum()`"))
     }
 }
 

@@ -70,9 +70,10 @@ impl Generator {
 
 fn check_labels(labels: Option<&Tensor>, n: usize, classes: usize) -> Result<()> {
     match labels {
-        Some(labels) if labels.dims() != [n, classes] => {
-            Err(Error::new(format!("the labels are {:?}, expected [{n}, {classes}]: a row of class weights for each image", labels.dims())))
-        }
+        Some(labels) if labels.dims() != [n, classes] => Err(Error::new(format!(
+            "the labels are {:?}, expected [{n}, {classes}]: a row of class weights for each image",
+            labels.dims()
+        ))),
         _ => Ok(()),
     }
 }
@@ -119,11 +120,28 @@ impl Discriminator {
         let linear = Linear::new(&at.sub("linear"), body.dim(), 1, make)?;
         let projection = match (heads.projection, blueprint.classes) {
             (false, _) => None,
-            (true, 0) => return Err(Error::new("a projection head needs classes").help("give the discriminator `classes`, or leave the head out")),
-            (true, classes) => Some(Embedding::new(&at.sub("projection"), classes, body.dim(), Make { init: Init::Glorot, ..make })?),
+            (true, 0) => {
+                return Err(Error::new("a projection head needs classes")
+                    .help("give the discriminator `classes`, or leave the head out"));
+            }
+            (true, classes) => {
+                Some(Embedding::new(&at.sub("projection"), classes, body.dim(), Make { init: Init::Glorot, ..make })?)
+            }
         };
-        let rotation = if heads.rotation { Some(Linear::new(&at.sub("rotation"), body.dim(), ROTATION.answers, make)?) } else { None };
-        Ok(Self { architecture: architecture.into(), blueprint: blueprint.clone(), store, body, linear, projection, rotation })
+        let rotation = if heads.rotation {
+            Some(Linear::new(&at.sub("rotation"), body.dim(), ROTATION.answers, make)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            architecture: architecture.into(),
+            blueprint: blueprint.clone(),
+            store,
+            body,
+            linear,
+            projection,
+            rotation,
+        })
     }
 
     /// Its parameters and state.
@@ -161,7 +179,10 @@ impl Discriminator {
         let [n, c, h, w] = images.dims4()?;
         let (colours, size) = (self.blueprint.colours, self.blueprint.size);
         if [c, h, w] != [colours, size, size] {
-            return Err(Error::new(format!("the images are {:?}, the discriminator was built for [n, {colours}, {size}, {size}]", images.dims())));
+            return Err(Error::new(format!(
+                "the images are {:?}, the discriminator was built for [n, {colours}, {size}, {size}]",
+                images.dims()
+            )));
         }
         check_labels(labels, n, self.blueprint.classes)?;
         self.body.features(images, &Pass { mode, condition: labels, z: None })
@@ -176,7 +197,10 @@ impl Discriminator {
         let n = features.dims2()?[0];
         let plain = self.linear.forward(features, mode)?.reshape(&[n])?;
         let Some(projection) = &self.projection else { return Ok(plain) };
-        let labels = labels.ok_or_else(|| Error::new("this discriminator has a projection head and was run without labels").help("give the labels as the second argument"))?;
+        let labels = labels.ok_or_else(|| {
+            Error::new("this discriminator has a projection head and was run without labels")
+                .help("give the labels as the second argument")
+        })?;
         check_labels(Some(labels), n, self.blueprint.classes)?;
         plain.add(&projection.forward(labels, mode)?.mul(features)?.sum(&[1])?)
     }
@@ -196,7 +220,9 @@ impl Discriminator {
     /// # Errors
     /// There is no such head.
     pub fn rotation(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        let head = self.rotation.as_ref().ok_or_else(|| Error::new("this discriminator has no rotation head").help("build it with `heads: [\"rotation\"]`"))?;
+        let head = self.rotation.as_ref().ok_or_else(|| {
+            Error::new("this discriminator has no rotation head").help("build it with `heads: [\"rotation\"]`")
+        })?;
         head.forward(features, mode)
     }
 

@@ -38,7 +38,8 @@ impl Gan {
                 let mut rng = rng.stream("labels").at(k);
                 (0..self.options.batch).map(|_| rng.below(classes) as u32).collect()
             };
-            let z = latents(&self.options.z, &mut rng.stream("z").at(k), labels.len(), self.options.z_dim, self.device())?;
+            let z =
+                latents(&self.options.z, &mut rng.stream("z").at(k), labels.len(), self.options.z_dim, self.device())?;
             let labels = Tensor::from_u32s(labels.clone(), &[labels.len()], self.device())?.one_hot(classes)?;
             no_grad(|| generator.forward(&z, Some(&labels), Mode::Standing))?;
         }
@@ -77,7 +78,8 @@ impl Gan {
             let labels = Tensor::from_u32s(labels.to_vec(), &[labels.len()], self.device())?.one_hot(classes)?;
             let images = no_grad(|| generator.forward(&z, Some(&labels), Mode::Eval))?.to_f32s()?;
             if images.iter().any(|v| !v.is_finite()) {
-                return Err(Error::new("the generator gives values that are not finite").help("its training diverged; lower the learning rates"));
+                return Err(Error::new("the generator gives values that are not finite")
+                    .help("its training diverged; lower the learning rates"));
             }
             pixels.extend(images.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8));
         }
@@ -108,7 +110,11 @@ impl Gan {
         let samples = self.draw(generator, &labels, self.options.seed, stop)?;
         let Shape { channels, height, width } = samples.images.shape();
         let images = figure::Images { pixels: samples.images.pixels(), channels, height, width };
-        let column_labels = if self.conditional() { (0..columns).map(|i| self.classes()[i % classes].clone()).collect() } else { Vec::new() };
+        let column_labels = if self.conditional() {
+            (0..columns).map(|i| self.classes()[i % classes].clone()).collect()
+        } else {
+            Vec::new()
+        };
         figure::grid(&images, &figure::Grid { columns, column_labels, ..figure::Grid::default() })
     }
 }

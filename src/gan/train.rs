@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::gan::arch::{Blueprint, Pool, Upsample};
 use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::{Adversarial, Regulariser, Scene};
-use crate::nn::{Adam, Average, Fit, Init, Mode, NormKind, Optimiser, ROTATION, Schedule, Trainable, checkpoint, gradients};
+use crate::nn::{
+    Adam, Average, Fit, Init, Mode, NormKind, Optimiser, ROTATION, Schedule, Trainable, checkpoint, gradients,
+};
 use crate::options::{Choice, Setting, Settings, Value};
 use crate::progress::Job;
 use crate::tensor::{Device, Rng, Tensor, no_grad};
@@ -122,15 +124,29 @@ named_setting!(Pool, "`mean` or `sum`", "mean" => Pool::Mean, "sum" => Pool::Sum
 
 impl TrainOptions {
     fn check(&self) -> Result<()> {
-        let positive = [("batch", self.batch), ("d_steps", self.d_steps), ("z_dim", self.z_dim), ("standing_batches", self.standing_batches)];
+        let positive = [
+            ("batch", self.batch),
+            ("d_steps", self.d_steps),
+            ("z_dim", self.z_dim),
+            ("standing_batches", self.standing_batches),
+        ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::new(format!("the option `{name}` of `gan::train` is 0")).help("it must be at least 1"));
         }
         if ![1, 3].contains(&self.shortcut_kernel) {
-            return Err(Error::new(format!("the option `shortcut_kernel` is {}", self.shortcut_kernel)).help("it must be 1 or 3"));
+            return Err(Error::new(format!("the option `shortcut_kernel` is {}", self.shortcut_kernel))
+                .help("it must be 1 or 3"));
         }
-        let shares = [("rotation_share", self.rotation_share), ("ema", self.ema), ("betas[0]", self.betas[0]), ("betas[1]", self.betas[1])];
-        if let Some((name, value)) = shares.iter().find(|(name, value)| !(0.0..=1.0).contains(value) || (*name != "rotation_share" && *value == 1.0)) {
+        let shares = [
+            ("rotation_share", self.rotation_share),
+            ("ema", self.ema),
+            ("betas[0]", self.betas[0]),
+            ("betas[1]", self.betas[1]),
+        ];
+        if let Some((name, value)) = shares
+            .iter()
+            .find(|(name, value)| !(0.0..=1.0).contains(value) || (*name != "rotation_share" && *value == 1.0))
+        {
             return Err(Error::new(format!("the option `{name}` is {value}")).help("it must be from 0 to below 1"));
         }
         if !["normal", "uniform"].contains(&self.z.as_str()) {
@@ -148,7 +164,11 @@ impl TrainOptions {
 
     /// How many images of a batch are also shown turned.
     fn turned(&self) -> usize {
-        if self.rotates() { ((self.rotation_share * self.batch as f64).round() as usize).clamp(1, self.batch) } else { 0 }
+        if self.rotates() {
+            ((self.rotation_share * self.batch as f64).round() as usize).clamp(1, self.batch)
+        } else {
+            0
+        }
     }
 }
 
@@ -177,7 +197,13 @@ pub struct Gan {
 ///
 /// # Errors
 /// An option is out of range; a batch is larger than the data; a loss is not finite; a person asked to stop.
-pub fn train(data: &Labelled, options: TrainOptions, device: &Device, job: &Job, hook: Option<Hook<'_>>) -> Result<Gan> {
+pub fn train(
+    data: &Labelled,
+    options: TrainOptions,
+    device: &Device,
+    job: &Job,
+    hook: Option<Hook<'_>>,
+) -> Result<Gan> {
     let mut gan = Gan::new(data, options, device)?;
     let steps = gan.options.steps as u64;
     gan.train(data, steps, job, hook)?;
@@ -195,7 +221,11 @@ impl Gan {
         Regulariser::of(&options.penalty)?;
         let shape = data.shape();
         if shape.height != shape.width {
-            return Err(Error::new(format!("the images are {}x{}, the architectures are for square ones", shape.height, shape.width)).help("load the data with `size: 32`"));
+            return Err(Error::new(format!(
+                "the images are {}x{}, the architectures are for square ones",
+                shape.height, shape.width
+            ))
+            .help("load the data with `size: 32`"));
         }
         let classes = match options.labels {
             Labels::Given => data.classes().to_vec(),
@@ -224,7 +254,19 @@ impl Gan {
         let d_optimiser = Adam::new(discriminator.store().params(), options.d_lr, options.betas, 1e-8)?;
         let average = if options.ema > 0.0 { Some((generator.copy()?, Average::new(options.ema))) } else { None };
         let (generator, discriminator) = (Arc::new(generator), Arc::new(discriminator));
-        Ok(Self { options, average, generator, discriminator, g_optimiser, d_optimiser, classes, step: 0, shape, device: device.clone(), changes: Vec::new() })
+        Ok(Self {
+            options,
+            average,
+            generator,
+            discriminator,
+            g_optimiser,
+            d_optimiser,
+            classes,
+            step: 0,
+            shape,
+            device: device.clone(),
+            changes: Vec::new(),
+        })
     }
 
     /// Trains on for `steps` generator steps; `data` is what it was made for.
@@ -233,16 +275,22 @@ impl Gan {
     /// As [`train`]; the networks stay usable.
     pub fn train(&mut self, data: &Labelled, steps: u64, job: &Job, hook: Option<Hook<'_>>) -> Result<()> {
         if data.shape() != self.shape {
-            return Err(Error::new(format!("the GAN was made for images of {:?}, and was given {:?}", self.shape, data.shape())));
+            return Err(Error::new(format!(
+                "the GAN was made for images of {:?}, and was given {:?}",
+                self.shape,
+                data.shape()
+            )));
         }
-        let batch_options = BatchOptions { seed: self.options.seed, flip: self.options.flip, ..BatchOptions::default() };
+        let batch_options =
+            BatchOptions { seed: self.options.seed, flip: self.options.flip, ..BatchOptions::default() };
         let batches = match self.options.labels {
             Labels::Given => data.batches(self.options.batch, &batch_options)?,
             Labels::Single => data.source().batches(self.options.batch, &batch_options)?,
         }
         .on(&self.device);
         let end = self.step + steps;
-        let fingerprint = format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), labels_hash(data));
+        let fingerprint =
+            format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), labels_hash(data));
         let checkpoint_every = self.options.checkpoint_every as u64;
         let from = self.step;
         let mut training = Training {
@@ -307,8 +355,19 @@ impl Gan {
     /// An unknown option, a value of the wrong type, or an option that is fixed.
     pub fn set(&mut self, name: &str, value: Value) -> Result<()> {
         const FREE: &[&str] = &[
-            "g_lr", "d_lr", "loss", "penalty", "penalty_weight", "d_rotation_weight", "g_rotation_weight", "d_steps", "schedule", "steps",
-            "sample_every", "checkpoint_every", "standing_batches",
+            "g_lr",
+            "d_lr",
+            "loss",
+            "penalty",
+            "penalty_weight",
+            "d_rotation_weight",
+            "g_rotation_weight",
+            "d_steps",
+            "schedule",
+            "steps",
+            "sample_every",
+            "checkpoint_every",
+            "standing_batches",
         ];
         let mut changed = self.options.clone();
         changed.set(name, value.clone())?;
@@ -316,8 +375,10 @@ impl Gan {
         Adversarial::of(&changed.loss)?;
         Regulariser::of(&changed.penalty)?;
         if !FREE.contains(&name) {
-            return Err(Error::new(format!("the option `{name}` is fixed once the networks are built"))
-                .help(format!("these may change: {}", FREE.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))));
+            return Err(Error::new(format!("the option `{name}` is fixed once the networks are built")).help(format!(
+                "these may change: {}",
+                FREE.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )));
         }
         self.g_optimiser.set_lr(changed.g_lr);
         self.d_optimiser.set_lr(changed.d_lr);
@@ -392,7 +453,9 @@ impl Gan {
         let generator = self.generator.store().saved(|name| saved.find("generator", name))?;
         let discriminator = self.discriminator.store().saved(|name| saved.find("discriminator", name))?;
         let average = match &self.average {
-            Some((network, _)) => Some((network.store().saved(|name| saved.find("average", name))?, saved.number("updates")? as u64)),
+            Some((network, _)) => {
+                Some((network.store().saved(|name| saved.find("average", name))?, saved.number("updates")? as u64))
+            }
             None => None,
         };
         self.generator.store().restore(generator)?;
@@ -410,7 +473,9 @@ impl Gan {
 
 fn labels_hash(data: &Labelled) -> u64 {
     // FNV-1a over the labels: two labellers of one data set train two different GANs.
-    data.labels().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, label| (hash ^ label.map_or(u64::MAX, u64::from)).wrapping_mul(0x0000_0100_0000_01b3))
+    data.labels().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, label| {
+        (hash ^ label.map_or(u64::MAX, u64::from)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// A GAN with what its steps need.
@@ -449,7 +514,9 @@ impl Training<'_, '_> {
         let labels = match (self.gan.options.labels, &batch.labels) {
             (Labels::Given, Some(labels)) => labels.one_hot(classes)?,
             (Labels::Given, None) => return Err(Error::bug("a batch came without its labels")),
-            (Labels::Single, _) => Tensor::full(1.0, &[self.batches.size(), 1], batch.images.dtype(), &self.gan.device)?,
+            (Labels::Single, _) => {
+                Tensor::full(1.0, &[self.batches.size(), 1], batch.images.dtype(), &self.gan.device)?
+            }
         };
         Ok((batch.images, labels))
     }
@@ -459,7 +526,13 @@ impl Training<'_, '_> {
     }
 
     /// One step of the discriminator on real images and `fake` ones, which are detached.
-    fn discriminator_step(&mut self, sub_step: u64, fake: &Tensor, fake_labels: &Tensor, factor: f64) -> Result<Vec<(&'static str, f64)>> {
+    fn discriminator_step(
+        &mut self,
+        sub_step: u64,
+        fake: &Tensor,
+        fake_labels: &Tensor,
+        factor: f64,
+    ) -> Result<Vec<(&'static str, f64)>> {
         let gan = &*self.gan;
         let (d, options) = (&gan.discriminator, &gan.options);
         let n = options.batch;
@@ -468,7 +541,8 @@ impl Training<'_, '_> {
         // Only the turned copies of real images are needed here; the upright ones are in the batch.
         let copies = turned_copies(&real, &real_labels, turned)?;
         let images: Vec<&Tensor> = [&real, fake].into_iter().chain(copies.iter().map(|(images, _)| images)).collect();
-        let labels: Vec<&Tensor> = [&real_labels, fake_labels].into_iter().chain(copies.iter().map(|(_, labels)| labels)).collect();
+        let labels: Vec<&Tensor> =
+            [&real_labels, fake_labels].into_iter().chain(copies.iter().map(|(_, labels)| labels)).collect();
         let labels = Tensor::cat(&labels, 0)?;
         let features = d.features(&Tensor::cat(&images, 0)?, Some(&labels), Mode::Train)?;
         let logits = d.judge(&features.narrow(0, 0, 2 * n)?, Some(&labels.narrow(0, 0, 2 * n)?), Mode::Train)?;
@@ -482,7 +556,10 @@ impl Training<'_, '_> {
             let logits = d.rotation(&Tensor::cat(&[&upright, &rotated], 0)?, Mode::Train)?;
             let rotation = logits.cross_entropy(&answers)?;
             values.push(("d_rotation", rotation.value()?));
-            values.push(("rotation_accuracy", crate::nn::task::correct(&logits.detach(), &answers)? as f64 / (4 * turned) as f64));
+            values.push((
+                "rotation_accuracy",
+                crate::nn::task::correct(&logits.detach(), &answers)? as f64 / (4 * turned) as f64,
+            ));
             loss = loss.add(&rotation.mul_scalar(options.d_rotation_weight)?)?;
         }
         let judge = |x: &Tensor| Ok(d.forward(x, Some(&real_labels), Mode::Train)?.logits);
@@ -508,14 +585,17 @@ impl Training<'_, '_> {
         let turned = if options.g_rotation_weight > 0.0 { options.turned() } else { 0 };
         let copies = turned_copies(fake, fake_labels, turned)?;
         let images: Vec<&Tensor> = std::iter::once(fake).chain(copies.iter().map(|(images, _)| images)).collect();
-        let labels: Vec<&Tensor> = std::iter::once(fake_labels).chain(copies.iter().map(|(_, labels)| labels)).collect();
+        let labels: Vec<&Tensor> =
+            std::iter::once(fake_labels).chain(copies.iter().map(|(_, labels)| labels)).collect();
         let features = d.features(&Tensor::cat(&images, 0)?, Some(&Tensor::cat(&labels, 0)?), Mode::Train)?;
         let logits = d.judge(&features.narrow(0, 0, n)?, Some(fake_labels), Mode::Train)?;
         let mut loss = self.loss.generator(&logits)?;
         let mut values = vec![("g_loss", loss.value()?)];
         if turned > 0 {
-            let seen = Tensor::cat(&[&features.narrow(0, n - turned, turned)?, &features.narrow(0, n, 3 * turned)?], 0)?;
-            let rotation = d.rotation(&seen, Mode::Train)?.cross_entropy(&ROTATION.answers_for(turned, &gan.device)?)?;
+            let seen =
+                Tensor::cat(&[&features.narrow(0, n - turned, turned)?, &features.narrow(0, n, 3 * turned)?], 0)?;
+            let rotation =
+                d.rotation(&seen, Mode::Train)?.cross_entropy(&ROTATION.answers_for(turned, &gan.device)?)?;
             values.push(("g_rotation", rotation.value()?));
             loss = loss.add(&rotation.mul_scalar(options.g_rotation_weight)?)?;
         }

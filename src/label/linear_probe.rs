@@ -40,11 +40,25 @@ pub fn linear_probe(features: &Encoder, data: &PartlyLabelled, options: &ProbeOp
     let device = features.store().device().clone();
     let classifier = Classifier::new(features.copy()?, data.classes().len(), options.seed)?;
     let size = options.batch.min(data.n_known());
-    let batches = data.known_batches(size, &BatchOptions { seed: options.seed, ..BatchOptions::default() })?.on(&device);
+    let batches =
+        data.known_batches(size, &BatchOptions { seed: options.seed, ..BatchOptions::default() })?.on(&device);
     let optimiser = Adam::new(classifier.head().params(), options.lr, [0.9, 0.999], 1e-8)?;
-    let fingerprint = format!("{} data {} budget {} {}", options.to_json(), data.images().hash(), data.budget().share, data.budget().seed);
-    let mut learning = Learning { classifier, optimiser, batches, schedule: options.schedule, steps: options.steps as u64 };
-    let fit = Fit { job, stage: LINEAR_PROBE.name, steps: options.steps as u64, fingerprint: &fingerprint, checkpoint_every: 0 };
+    let fingerprint = format!(
+        "{} data {} budget {} {}",
+        options.to_json(),
+        data.images().hash(),
+        data.budget().share,
+        data.budget().seed
+    );
+    let mut learning =
+        Learning { classifier, optimiser, batches, schedule: options.schedule, steps: options.steps as u64 };
+    let fit = Fit {
+        job,
+        stage: LINEAR_PROBE.name,
+        steps: options.steps as u64,
+        fingerprint: &fingerprint,
+        checkpoint_every: 0,
+    };
     fit.run(&mut learning, 0)?;
     job.observer.end(LINEAR_PROBE.name, &format!("{} steps, {} labels", options.steps, data.n_known()));
     Ok(Labeller { classifier: learning.classifier, name: LINEAR_PROBE.name, classes: data.classes().to_vec() })
@@ -65,7 +79,10 @@ impl Trainable for Learning {
         let logits = self.classifier.classify(&features, Mode::Train)?;
         let labels = batch.labels()?;
         let loss = logits.cross_entropy(labels)?;
-        let values = vec![("loss", loss.value()?), ("accuracy", correct(&logits.detach(), labels)? as f64 / labels.elements() as f64)];
+        let values = vec![
+            ("loss", loss.value()?),
+            ("accuracy", correct(&logits.detach(), labels)? as f64 / labels.elements() as f64),
+        ];
         if values[0].1.is_finite() {
             let grads = gradients(&loss, self.optimiser.params())?;
             self.optimiser.apply(&grads, self.schedule.factor(step, self.steps))?;
@@ -74,7 +91,11 @@ impl Trainable for Learning {
     }
 
     fn save(&self, path: &std::path::Path, done: u64) -> Result<()> {
-        let parts = [("encoder", self.classifier.encoder.store().state()), ("head", self.classifier.head().state()), ("optimiser", self.optimiser.state()?)];
+        let parts = [
+            ("encoder", self.classifier.encoder.store().state()),
+            ("head", self.classifier.head().state()),
+            ("optimiser", self.optimiser.state()?),
+        ];
         checkpoint::save(path, &parts, &[("step", done as f64)])
     }
 

@@ -33,7 +33,8 @@ impl Row for LabellerRow {
 }
 
 /// Every labeller, in the order the manual lists them.
-pub const LABELLERS: &[LabellerRow] = &[semi_supervised::SEMI_SUPERVISED, linear_probe::LINEAR_PROBE, supervised::SUPERVISED];
+pub const LABELLERS: &[LabellerRow] =
+    &[semi_supervised::SEMI_SUPERVISED, linear_probe::LINEAR_PROBE, supervised::SUPERVISED];
 
 crate::options! {
     /// Options of a labeller's `label`.
@@ -80,7 +81,12 @@ impl Labeller {
     /// The data has other classes; a person asked to stop.
     pub fn label(&self, data: &PartlyLabelled, options: &LabelOptions, stop: &Stop) -> Result<Labelled> {
         if data.classes() != self.classes {
-            return Err(Error::new(format!("the labeller knows {} classes, `{}` has {}", self.classes.len(), data.name(), data.classes().len())));
+            return Err(Error::new(format!(
+                "the labeller knows {} classes, `{}` has {}",
+                self.classes.len(),
+                data.name(),
+                data.classes().len()
+            )));
         }
         Labelled::from_probs(data, &self.probs(data.images(), stop)?, options.threshold)
     }
@@ -105,7 +111,8 @@ impl Labeller {
 
 fn needs_labels(data: &PartlyLabelled) -> Result<()> {
     if data.n_known() == 0 {
-        return Err(Error::new(format!("`{}` keeps no label to learn from", data.name())).help("keep some: `data.train.keep_labels(0.1)`"));
+        return Err(Error::new(format!("`{}` keeps no label to learn from", data.name()))
+            .help("keep some: `data.train.keep_labels(0.1)`"));
     }
     Ok(())
 }

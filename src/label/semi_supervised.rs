@@ -4,7 +4,9 @@ use super::{Labeller, LabellerRow, needs_labels};
 use crate::data::{BatchOptions, Batches, PartlyLabelled};
 use crate::error::Result;
 use crate::nn::task::correct;
-use crate::nn::{Adam, Classifier, Encoder, Fit, Mode, Optimiser, ROTATION, Schedule, Trainable, checkpoint, gradients};
+use crate::nn::{
+    Adam, Classifier, Encoder, Fit, Mode, Optimiser, ROTATION, Schedule, Trainable, checkpoint, gradients,
+};
 use crate::options::Settings;
 use crate::progress::Job;
 use crate::tensor::Tensor;
@@ -48,7 +50,12 @@ crate::options! {
 ///
 /// # Errors
 /// No label is kept; an option is out of range; a batch is larger than the data; a person asked to stop.
-pub fn semi_supervised(features: &Encoder, data: &PartlyLabelled, options: &SemiSupervisedOptions, job: &Job) -> Result<Labeller> {
+pub fn semi_supervised(
+    features: &Encoder,
+    data: &PartlyLabelled,
+    options: &SemiSupervisedOptions,
+    job: &Job,
+) -> Result<Labeller> {
     needs_labels(data)?;
     let device = features.store().device().clone();
     let classifier = Classifier::new(features.copy()?, data.classes().len(), options.seed)?;
@@ -63,9 +70,22 @@ pub fn semi_supervised(features: &Encoder, data: &PartlyLabelled, options: &Semi
     // The second head's parameter names are those of the first: tell them apart in the optimiser's state.
     let head_optimiser = Adam::new(turns.head().params(), options.lr, [0.9, 0.999], 1e-8)?;
     let optimiser = Adam::new(params, options.lr, [0.9, 0.999], 1e-8)?;
-    let fingerprint = format!("{} data {} budget {} {}", options.to_json(), data.images().hash(), data.budget().share, data.budget().seed);
-    let mut learning = Learning { classifier, turns, optimiser, head_optimiser, all, known, options: options.clone(), steps };
-    let fit = Fit { job, stage: "semi_supervised", steps, fingerprint: &fingerprint, checkpoint_every: options.checkpoint_every as u64 };
+    let fingerprint = format!(
+        "{} data {} budget {} {}",
+        options.to_json(),
+        data.images().hash(),
+        data.budget().share,
+        data.budget().seed
+    );
+    let mut learning =
+        Learning { classifier, turns, optimiser, head_optimiser, all, known, options: options.clone(), steps };
+    let fit = Fit {
+        job,
+        stage: "semi_supervised",
+        steps,
+        fingerprint: &fingerprint,
+        checkpoint_every: options.checkpoint_every as u64,
+    };
     fit.run(&mut learning, 0)?;
     job.observer.end("semi_supervised", &format!("{steps} steps, {} labels", data.n_known()));
     Ok(Labeller { classifier: learning.classifier, name: SEMI_SUPERVISED.name, classes: data.classes().to_vec() })

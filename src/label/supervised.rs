@@ -49,13 +49,20 @@ pub fn supervised(data: &PartlyLabelled, options: &SupervisedOptions, device: &D
     needs_labels(data)?;
     let encoder = Encoder::new(&options.network, data.shape().channels, options.seed, device)?;
     let classifier = Classifier::new(encoder, data.classes().len(), options.seed)?;
-    let batch_options = BatchOptions { seed: options.seed, crop: options.crop, flip: options.flip, ..BatchOptions::default() };
+    let batch_options =
+        BatchOptions { seed: options.seed, crop: options.crop, flip: options.flip, ..BatchOptions::default() };
     let batches = data.known_batches(options.batch.min(data.n_known()), &batch_options)?.on(device);
     let steps = (options.epochs * batches.per_epoch()) as u64;
     let mut params = classifier.encoder.store().params();
     params.extend(classifier.head().params());
     let optimiser = Adam::new(params, options.lr, [0.9, 0.999], 1e-8)?;
-    let fingerprint = format!("{} data {} budget {} {}", options.to_json(), data.images().hash(), data.budget().share, data.budget().seed);
+    let fingerprint = format!(
+        "{} data {} budget {} {}",
+        options.to_json(),
+        data.images().hash(),
+        data.budget().share,
+        data.budget().seed
+    );
     let mut learning = Learning { classifier, optimiser, batches, schedule: options.schedule, steps };
     let checkpoint_every = options.checkpoint_every as u64;
     let fit = Fit { job, stage: SUPERVISED.name, steps, fingerprint: &fingerprint, checkpoint_every };

@@ -24,7 +24,10 @@ impl Saved {
     /// # Errors
     /// There is none.
     pub fn number(&self, name: &str) -> Result<f64> {
-        self.0.get(&format!("numbers/{name}")).ok_or_else(|| Error::new(format!("the checkpoint has no `{name}`")))?.value()
+        self.0
+            .get(&format!("numbers/{name}"))
+            .ok_or_else(|| Error::new(format!("the checkpoint has no `{name}`")))?
+            .value()
     }
 }
 
@@ -52,7 +55,8 @@ pub fn save(path: &Path, parts: &[(&str, State)], numbers: &[(&str, f64)]) -> Re
 pub fn load(path: &Path) -> Result<Saved> {
     let bytes = std::fs::read(path).map_err(|error| file(path, "read", error))?;
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|error| {
-        file(path, "read", Error::from(error)).help("the file is truncated or not a safetensors file; the run can start again without it")
+        file(path, "read", Error::from(error))
+            .help("the file is truncated or not a safetensors file; the run can start again without it")
     })?;
     Ok(Saved(tensors.into_iter().map(|(name, raw)| (name, Tensor::from_raw(raw))).collect()))
 }

@@ -75,8 +75,14 @@ impl Encoder {
             .map(|(i, (inputs, outputs))| {
                 let at = store.sub(&format!("block{}", i + 1));
                 Ok(Block {
-                    norms: [Norm::new(&at.sub("norm1"), inputs, &options)?, Norm::new(&at.sub("norm2"), outputs, &options)?],
-                    convs: [Conv::new(&at.sub("conv1"), inputs, outputs, 3, 2, make)?, Conv::new(&at.sub("conv2"), outputs, outputs, 3, 1, make)?],
+                    norms: [
+                        Norm::new(&at.sub("norm1"), inputs, &options)?,
+                        Norm::new(&at.sub("norm2"), outputs, &options)?,
+                    ],
+                    convs: [
+                        Conv::new(&at.sub("conv1"), inputs, outputs, 3, 2, make)?,
+                        Conv::new(&at.sub("conv2"), outputs, outputs, 3, 1, make)?,
+                    ],
                     shortcut: Conv::new(&at.sub("shortcut"), inputs, outputs, 1, 2, make)?,
                 })
             })
@@ -119,7 +125,10 @@ impl Encoder {
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let [_, c, ..] = images.dims4()?;
         if c != self.channels {
-            return Err(Error::new(format!("the images have {c} channels, `{}` was made for {}", self.row.name, self.channels)));
+            return Err(Error::new(format!(
+                "the images have {c} channels, `{}` was made for {}",
+                self.row.name, self.channels
+            )));
         }
         let pass = Pass::plain(mode);
         let mut x = self.stem.forward(&images.affine(2.0, -1.0)?, mode)?;

@@ -60,13 +60,24 @@ impl Fit<'_> {
         while done < self.steps {
             if self.job.stop.raised() {
                 self.checkpoint(training, done)?;
-                return Err(Error::interrupted(format!("`{}` was interrupted after step {done} of {}", self.stage, self.steps)));
+                return Err(Error::interrupted(format!(
+                    "`{}` was interrupted after step {done} of {}",
+                    self.stage, self.steps
+                )));
             }
             let values = training.step(done)?;
             if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-                let before = last.iter().find(|(other, _)| other == name).map(|(_, v)| format!("; last finite value {v:.3}")).unwrap_or_default();
-                return Err(Error::new(format!("`{name}` of `{}` became {value} at step {}{before}", self.stage, done + 1))
-                    .help("lower the learning rate, or add a penalty"));
+                let before = last
+                    .iter()
+                    .find(|(other, _)| other == name)
+                    .map(|(_, v)| format!("; last finite value {v:.3}"))
+                    .unwrap_or_default();
+                return Err(Error::new(format!(
+                    "`{name}` of `{}` became {value} at step {}{before}",
+                    self.stage,
+                    done + 1
+                ))
+                .help("lower the learning rate, or add a penalty"));
             }
             done += 1;
             self.job.observer.step(&Step { stage: self.stage, step: done, of: self.steps, values: &values });

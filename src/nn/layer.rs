@@ -55,7 +55,11 @@ impl Linear {
     /// From `inputs` to `outputs` values.
     pub fn new(store: &Store, inputs: usize, outputs: usize, make: Make) -> Result<Self> {
         let dims = [outputs, inputs];
-        Ok(Self { weight: store.param("weight", &dims, make.init)?, bias: make.bias(store, outputs)?, spectral: make.spectral(store, &dims)? })
+        Ok(Self {
+            weight: store.param("weight", &dims, make.init)?,
+            bias: make.bias(store, outputs)?,
+            spectral: make.spectral(store, &dims)?,
+        })
     }
 
     /// `[n, in] -> [n, out]`.
@@ -79,9 +83,21 @@ pub struct Conv {
 
 impl Conv {
     /// From `inputs` to `outputs` channels, with a square kernel and SAME padding.
-    pub fn new(store: &Store, inputs: usize, outputs: usize, kernel_size: usize, stride: usize, make: Make) -> Result<Self> {
+    pub fn new(
+        store: &Store,
+        inputs: usize,
+        outputs: usize,
+        kernel_size: usize,
+        stride: usize,
+        make: Make,
+    ) -> Result<Self> {
         let dims = [outputs, inputs, kernel_size, kernel_size];
-        Ok(Self { weight: store.param("weight", &dims, make.init)?, bias: make.bias(store, outputs)?, spectral: make.spectral(store, &dims)?, stride })
+        Ok(Self {
+            weight: store.param("weight", &dims, make.init)?,
+            bias: make.bias(store, outputs)?,
+            spectral: make.spectral(store, &dims)?,
+            stride,
+        })
     }
 
     /// `[n, in, h, w] -> [n, out, ceil(h / stride), ceil(w / stride)]`.
@@ -102,15 +118,32 @@ pub struct ConvTranspose {
 
 impl ConvTranspose {
     /// From `inputs` to `outputs` channels, with a square kernel and SAME padding.
-    pub fn new(store: &Store, inputs: usize, outputs: usize, kernel_size: usize, stride: usize, make: Make) -> Result<Self> {
+    pub fn new(
+        store: &Store,
+        inputs: usize,
+        outputs: usize,
+        kernel_size: usize,
+        stride: usize,
+        make: Make,
+    ) -> Result<Self> {
         let dims = [inputs, outputs, kernel_size, kernel_size];
-        Ok(Self { weight: store.param("weight", &dims, make.init)?, bias: make.bias(store, outputs)?, spectral: make.spectral(store, &dims)?, stride })
+        Ok(Self {
+            weight: store.param("weight", &dims, make.init)?,
+            bias: make.bias(store, outputs)?,
+            spectral: make.spectral(store, &dims)?,
+            stride,
+        })
     }
 
     /// `[n, in, h, w] -> [n, out, size[0], size[1]]`, where h is ceil(size[0] / stride).
     pub fn forward(&self, x: &Tensor, size: [usize; 2], mode: Mode) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(Param::tensor);
-        x.conv_transpose2d(&weight(&self.weight, self.spectral.as_ref(), mode)?, bias.as_ref(), self.stride, Padding::SameTo(size))
+        x.conv_transpose2d(
+            &weight(&self.weight, self.spectral.as_ref(), mode)?,
+            bias.as_ref(),
+            self.stride,
+            Padding::SameTo(size),
+        )
     }
 }
 

@@ -74,7 +74,8 @@ impl NormKind {
 }
 
 impl Setting for NormKind {
-    const EXPECTED: &'static str = "`none`, `batch_norm`, `conditional_batch_norm`, `self_modulated_batch_norm` or `layer_norm`";
+    const EXPECTED: &'static str =
+        "`none`, `batch_norm`, `conditional_batch_norm`, `self_modulated_batch_norm` or `layer_norm`";
     fn from_value(value: Value) -> std::result::Result<Self, Value> {
         match &value {
             Value::Text(name) => NormKind::named(name).map_err(|_| value),
@@ -139,15 +140,20 @@ impl Norm {
     pub fn new(store: &Store, channels: usize, options: &NormOptions) -> Result<Self> {
         let c = [channels];
         let fixed = || -> Result<Affine> {
-            Ok(Affine::Fixed { gamma: store.param("gamma", &c, Init::Constant(1.0))?, beta: store.param("beta", &c, Init::Constant(0.0))? })
+            Ok(Affine::Fixed {
+                gamma: store.param("gamma", &c, Init::Constant(1.0))?,
+                beta: store.param("beta", &c, Init::Constant(0.0))?,
+            })
         };
         let affine = match options.kind {
             NormKind::None => Affine::None,
             NormKind::Batch | NormKind::Layer => fixed()?,
             NormKind::Conditional => {
                 if options.condition == 0 {
-                    return Err(Error::new("`conditional_batch_norm` needs a condition, and the network has no classes")
-                        .help("give the network `classes`, or use `batch_norm` or `self_modulated_batch_norm`"));
+                    return Err(Error::new(
+                        "`conditional_batch_norm` needs a condition, and the network has no classes",
+                    )
+                    .help("give the network `classes`, or use `batch_norm` or `self_modulated_batch_norm`"));
                 }
                 let make = options.make.unbiased();
                 Affine::Linear {
@@ -175,7 +181,11 @@ impl Norm {
             Some(State {
                 mean: store.buffer("mean", zeros()?),
                 variance: store.buffer("variance", Tensor::ones(&c, DType::F32, store.device())?),
-                sums: [store.buffer("sum_mean", zeros()?), store.buffer("sum_variance", zeros()?), store.buffer("sum_square", zeros()?)],
+                sums: [
+                    store.buffer("sum_mean", zeros()?),
+                    store.buffer("sum_variance", zeros()?),
+                    store.buffer("sum_square", zeros()?),
+                ],
                 count: store.buffer("count", Tensor::zeros(&[1], DType::F32, store.device())?),
             })
         };
@@ -192,7 +202,10 @@ impl Norm {
             Affine::Fixed { gamma, beta } => (gamma.tensor(), beta.tensor()),
             Affine::Linear { hidden, gamma, beta } => {
                 let seen = if self.kind == NormKind::SelfModulated { pass.z } else { pass.condition };
-                let seen = seen.ok_or_else(|| Error::new("a conditional norm was run without labels").help("give the labels as the second argument"))?;
+                let seen = seen.ok_or_else(|| {
+                    Error::new("a conditional norm was run without labels")
+                        .help("give the labels as the second argument")
+                })?;
                 let seen = match hidden {
                     Some(hidden) => hidden.forward(seen, pass.mode)?.relu()?,
                     None => seen.clone(),
@@ -205,11 +218,20 @@ impl Norm {
         }
         let Some(state) = &self.state else { return Err(Error::bug("a batch norm has no state")) };
         if pass.mode == Mode::Eval {
-            return x.batch_norm_with(&state.mean.value(), &state.variance.value(), &gamma, &beta, self.epsilon, activation);
+            return x.batch_norm_with(
+                &state.mean.value(),
+                &state.variance.value(),
+                &gamma,
+                &beta,
+                self.epsilon,
+                activation,
+            );
         }
         let result = x.batch_norm(&gamma, &beta, self.epsilon, activation)?;
         if pass.mode == Mode::Train {
-            let blend = |old: &Buffer, new: &Tensor| old.set(old.value().mul_scalar(self.decay)?.add(&new.mul_scalar(1.0 - self.decay)?)?);
+            let blend = |old: &Buffer, new: &Tensor| {
+                old.set(old.value().mul_scalar(self.decay)?.add(&new.mul_scalar(1.0 - self.decay)?)?)
+            };
             blend(&state.mean, &result.mean)?;
             blend(&state.variance, &result.variance)?;
         } else {

@@ -10,16 +10,22 @@ use crate::tensor::{AdamStep, Tensor, adam_step, no_grad, vjp};
 /// The loss is not finite; a parameter gets no gradient, and is named.
 pub fn gradients(loss: &Tensor, params: &[Param]) -> Result<Vec<Tensor>> {
     if loss.elements() != 1 {
-        return Err(Error::new(format!("a loss must be one number, and was a tensor of shape {:?}", loss.dims())).help("reduce it with `mean()` or `sum()`"));
+        return Err(Error::new(format!("a loss must be one number, and was a tensor of shape {:?}", loss.dims()))
+            .help("reduce it with `mean()` or `sum()`"));
     }
     let leaves: Vec<Tensor> = params.iter().map(Param::tensor).collect();
     let upstream = Tensor::ones(loss.dims(), loss.dtype(), loss.device())?;
     let grads = vjp(loss, &upstream, &leaves.iter().collect::<Vec<_>>(), false)?;
-    let missing: Vec<&str> = grads.iter().zip(params).filter(|(grad, _)| grad.is_none()).map(|(_, param)| param.name()).collect();
+    let missing: Vec<&str> =
+        grads.iter().zip(params).filter(|(grad, _)| grad.is_none()).map(|(_, param)| param.name()).collect();
     if let Some(first) = missing.first() {
         let others = if missing.len() > 1 { format!(" and {} more", missing.len() - 1) } else { String::new() };
-        return Err(Error::new(format!("the parameter `{first}`{others} gets no gradient: the loss does not depend on it"))
-            .help("give the optimiser only the networks that the loss is computed with, and do not `detach()` on the way"));
+        return Err(Error::new(format!(
+            "the parameter `{first}`{others} gets no gradient: the loss does not depend on it"
+        ))
+        .help(
+            "give the optimiser only the networks that the loss is computed with, and do not `detach()` on the way",
+        ));
     }
     Ok(grads.into_iter().flatten().collect())
 }
@@ -33,16 +39,22 @@ pub fn descend(optimiser: &mut dyn Optimiser, loss: &Tensor, heads: &[String]) -
     if loss.elements() == 1 {
         let value = loss.value()?;
         if !value.is_finite() {
-            return Err(Error::new(format!("the loss is {value}")).help("lower the learning rate, or add a penalty; the parameters are as they were"));
+            return Err(Error::new(format!("the loss is {value}"))
+                .help("lower the learning rate, or add a penalty; the parameters are as they were"));
         }
     }
     let params = optimiser.params().to_vec();
     let unused = |head: &&String| {
-        let own: Vec<Tensor> = params.iter().filter(|param| param.name().starts_with(head.as_str())).map(Param::tensor).collect();
+        let own: Vec<Tensor> =
+            params.iter().filter(|param| param.name().starts_with(head.as_str())).map(Param::tensor).collect();
         !loss.depends_on(&own)
     };
     let out: Vec<&String> = heads.iter().filter(unused).collect();
-    let used: Vec<Param> = params.iter().filter(|param| !out.iter().any(|head| param.name().starts_with(head.as_str()))).cloned().collect();
+    let used: Vec<Param> = params
+        .iter()
+        .filter(|param| !out.iter().any(|head| param.name().starts_with(head.as_str())))
+        .cloned()
+        .collect();
     let mut grads = gradients(loss, &used)?.into_iter();
     let all = params
         .iter()
@@ -183,7 +195,11 @@ impl Optimiser for Sgd {
         no_grad(|| {
             for ((param, grad), velocity) in self.params.iter().zip(grads).zip(&mut self.velocity) {
                 let value = param.value();
-                let pull = if self.weight_decay == 0.0 { grad.clone() } else { grad.add(&value.mul_scalar(self.weight_decay)?)? };
+                let pull = if self.weight_decay == 0.0 {
+                    grad.clone()
+                } else {
+                    grad.add(&value.mul_scalar(self.weight_decay)?)?
+                };
                 *velocity = velocity.mul_scalar(self.momentum)?.add(&pull)?;
                 param.set(value.sub(&velocity.mul_scalar(self.lr * factor)?)?)?;
             }
@@ -205,7 +221,9 @@ impl Optimiser for Sgd {
 
     fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut out = vec![("steps".to_string(), steps_tensor(self.steps)?)];
-        out.extend(self.params.iter().zip(&self.velocity).map(|(param, v)| (format!("{}.velocity", param.name()), v.clone())));
+        out.extend(
+            self.params.iter().zip(&self.velocity).map(|(param, v)| (format!("{}.velocity", param.name()), v.clone())),
+        );
         Ok(out)
     }
 
@@ -220,10 +238,19 @@ impl Optimiser for Sgd {
 
 fn fits(grads: &[Tensor], params: &[Param]) -> Result<()> {
     if grads.len() != params.len() {
-        return Err(Error::new(format!("the optimiser has {} parameters, and was given {} gradients", params.len(), grads.len())));
+        return Err(Error::new(format!(
+            "the optimiser has {} parameters, and was given {} gradients",
+            params.len(),
+            grads.len()
+        )));
     }
     match grads.iter().zip(params).find(|(grad, param)| grad.dims() != param.dims()) {
-        Some((grad, param)) => Err(Error::new(format!("the gradient of `{}` has shape {:?}, the parameter {:?}", param.name(), grad.dims(), param.dims()))),
+        Some((grad, param)) => Err(Error::new(format!(
+            "the gradient of `{}` has shape {:?}, the parameter {:?}",
+            param.name(),
+            grad.dims(),
+            param.dims()
+        ))),
         None => Ok(()),
     }
 }
@@ -241,7 +268,11 @@ fn moment(find: &mut dyn FnMut(&str) -> Option<Tensor>, param: &Param, what: &st
     let name = format!("{}.{what}", param.name());
     let value = find(&name).ok_or_else(|| Error::new(format!("the checkpoint has no `{name}` of the optimiser")))?;
     if value.dims() != param.dims() {
-        return Err(Error::new(format!("`{name}` of the optimiser has shape {:?} in the checkpoint, the parameter {:?}", value.dims(), param.dims())));
+        return Err(Error::new(format!(
+            "`{name}` of the optimiser has shape {:?} in the checkpoint, the parameter {:?}",
+            value.dims(),
+            param.dims()
+        )));
     }
     value.to_device(param.value().device())
 }

@@ -19,7 +19,12 @@ struct Inner {
 
 impl Param {
     fn new(name: String, value: Tensor) -> Self {
-        Self(Arc::new(Inner { name, dims: value.dims().to_vec(), value: RwLock::new(value.detach()), leaf: Leaf::new() }))
+        Self(Arc::new(Inner {
+            name,
+            dims: value.dims().to_vec(),
+            value: RwLock::new(value.detach()),
+            leaf: Leaf::new(),
+        }))
     }
 
     /// Its place in the network: `block1.conv1.weight`.
@@ -48,7 +53,12 @@ impl Param {
     /// The shape differs.
     pub fn set(&self, value: Tensor) -> Result<()> {
         if value.dims() != self.dims() {
-            return Err(Error::new(format!("`{}` has shape {:?}, and was given {:?}", self.name(), self.dims(), value.dims())));
+            return Err(Error::new(format!(
+                "`{}` has shape {:?}, and was given {:?}",
+                self.name(),
+                self.dims(),
+                value.dims()
+            )));
         }
         *self.0.value.write().unwrap_or_else(PoisonError::into_inner) = value.detach();
         Ok(())
@@ -97,7 +107,12 @@ pub struct Store {
 impl Store {
     /// An empty store; first values are drawn from `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { prefix: String::new(), rng: Rng::new(seed).stream("init"), device: device.clone(), lists: Arc::default() }
+        Self {
+            prefix: String::new(),
+            rng: Rng::new(seed).stream("init"),
+            device: device.clone(),
+            lists: Arc::default(),
+        }
     }
 
     /// The same store, one level down.
@@ -176,9 +191,14 @@ impl Store {
         self.state()
             .into_iter()
             .map(|(name, own)| {
-                let value = find(&name).ok_or_else(|| Error::new(format!("the checkpoint has no `{name}`")).help(OTHER))?;
+                let value =
+                    find(&name).ok_or_else(|| Error::new(format!("the checkpoint has no `{name}`")).help(OTHER))?;
                 if value.dims() != own.dims() {
-                    let message = format!("`{name}` has shape {:?} in the network and {:?} in the checkpoint", own.dims(), value.dims());
+                    let message = format!(
+                        "`{name}` has shape {:?} in the network and {:?} in the checkpoint",
+                        own.dims(),
+                        value.dims()
+                    );
                     return Err(Error::new(message).help(OTHER));
                 }
                 value.to_device(&self.device)

@@ -92,7 +92,11 @@ impl Sequential {
             return Err(Error::new("a network needs at least one layer"));
         }
         let store = Store::new(seed, device);
-        let built = layers.iter().enumerate().map(|(i, layer)| build(layer, &store.sub(&format!("layer{i}")))).collect::<Result<_>>()?;
+        let built = layers
+            .iter()
+            .enumerate()
+            .map(|(i, layer)| build(layer, &store.sub(&format!("layer{i}"))))
+            .collect::<Result<_>>()?;
         Ok(Self { layers: layers.to_vec(), built, store })
     }
 
@@ -120,7 +124,9 @@ impl Sequential {
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut x = x.clone();
         for (i, layer) in self.built.iter().enumerate() {
-            x = layer.forward(&x, mode).map_err(|error| Error { message: format!("layer {i}: {}", error.message), ..error })?;
+            x = layer
+                .forward(&x, mode)
+                .map_err(|error| Error { message: format!("layer {i}: {}", error.message), ..error })?;
         }
         Ok(x)
     }

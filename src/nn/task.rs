@@ -44,7 +44,8 @@ pub const ROTATION: Task = Task {
     ask: |images| {
         let [_, _, h, w] = images.dims4()?;
         if h != w {
-            return Err(Error::new(format!("rotation needs square images, and was given {h}x{w}")).help("crop or pad the images to a square when loading them"));
+            return Err(Error::new(format!("rotation needs square images, and was given {h}x{w}"))
+                .help("crop or pad the images to a square when loading them"));
         }
         let turned: Vec<Tensor> = (0..4).map(|k| images.rotate90(k)).collect::<Result<_>>()?;
         Tensor::cat(&turned.iter().collect::<Vec<_>>(), 0)

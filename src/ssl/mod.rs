@@ -3,7 +3,9 @@
 use crate::data::{BatchOptions, Batches, Images, PartlyLabelled};
 use crate::error::Result;
 use crate::nn::task::correct;
-use crate::nn::{Adam, Classifier, Encoder, Fit, Mode, Optimiser, ROTATION, Schedule, Task, Trainable, checkpoint, gradients};
+use crate::nn::{
+    Adam, Classifier, Encoder, Fit, Mode, Optimiser, ROTATION, Schedule, Task, Trainable, checkpoint, gradients,
+};
 use crate::options::Settings;
 use crate::progress::{Job, Stop};
 use crate::tensor::{Device, Tensor};
@@ -49,7 +51,13 @@ pub fn rotation(data: &PartlyLabelled, options: &SslOptions, device: &Device, jo
     learn(&TASKS[0], data, options, device, job)
 }
 
-fn learn(task: &'static Task, data: &PartlyLabelled, options: &SslOptions, device: &Device, job: &Job) -> Result<Features> {
+fn learn(
+    task: &'static Task,
+    data: &PartlyLabelled,
+    options: &SslOptions,
+    device: &Device,
+    job: &Job,
+) -> Result<Features> {
     let encoder = Encoder::new(&options.network, data.shape().channels, options.seed, device)?;
     let classifier = Classifier::new(encoder, task.answers, options.seed)?;
     let batch_options = BatchOptions { seed: options.seed, crop: options.crop, ..BatchOptions::default() };
@@ -60,7 +68,13 @@ fn learn(task: &'static Task, data: &PartlyLabelled, options: &SslOptions, devic
     let optimiser = Adam::new(params, options.lr, [0.9, 0.999], 1e-8)?;
     let fingerprint = format!("{} data {}", options.to_json(), data.images().hash());
     let mut learning = Learning { task, classifier, optimiser, batches, schedule: options.schedule, steps };
-    let fit = Fit { job, stage: task.name, steps, fingerprint: &fingerprint, checkpoint_every: options.checkpoint_every as u64 };
+    let fit = Fit {
+        job,
+        stage: task.name,
+        steps,
+        fingerprint: &fingerprint,
+        checkpoint_every: options.checkpoint_every as u64,
+    };
     fit.run(&mut learning, 0)?;
     let features = Features { classifier: learning.classifier, task };
     job.observer.end(task.name, &format!("{steps} steps, {} features", features.classifier.encoder.dim()));
@@ -118,13 +132,13 @@ impl Features {
     /// The images do not fit the network; a person asked to stop.
     pub fn accuracy(&self, images: &Images, stop: &Stop) -> Result<f64> {
         let mut right = 0;
-        for (asked, answers) in chunks(images, self.classifier.encoder.store().device()).map(|chunk| {
-            let chunk = chunk?;
-            Ok((
-                (self.task.ask)(&chunk)?,
-                self.task.answers_for(chunk.dims4()?[0], chunk.device())?,
-            ))
-        }).collect::<Result<Vec<(Tensor, Tensor)>>>()? {
+        for (asked, answers) in chunks(images, self.classifier.encoder.store().device())
+            .map(|chunk| {
+                let chunk = chunk?;
+                Ok(((self.task.ask)(&chunk)?, self.task.answers_for(chunk.dims4()?[0], chunk.device())?))
+            })
+            .collect::<Result<Vec<(Tensor, Tensor)>>>()?
+        {
             stop.check()?;
             right += correct(&self.classifier.evaluate(&asked)?.1, &answers)?;
         }

@@ -11,21 +11,28 @@ use crate::error::{Error, Result};
 pub fn device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(if candle_core::utils::cuda_is_available() { Device::new_cuda(0).unwrap_or(Device::Cpu) } else { Device::Cpu }),
+        "auto" => Ok(if candle_core::utils::cuda_is_available() {
+            Device::new_cuda(0).unwrap_or(Device::Cpu)
+        } else {
+            Device::Cpu
+        }),
         "cuda" => cuda(0),
         _ => match name.strip_prefix("cuda:").map(str::parse) {
             Some(Ok(ordinal)) => cuda(ordinal),
-            _ => Err(Error::new(format!("there is no device `{name}`")).help("the choices are `auto`, `cpu`, `cuda`, `cuda:N`")),
+            _ => Err(Error::new(format!("there is no device `{name}`"))
+                .help("the choices are `auto`, `cpu`, `cuda`, `cuda:N`")),
         },
     }
 }
 
 fn cuda(ordinal: usize) -> Result<Device> {
     if !candle_core::utils::cuda_is_available() {
-        return Err(Error::new("this build of fewlab has no CUDA").help("build it with `cargo build --release --features cuda`, or use `--device cpu`"));
+        return Err(Error::new("this build of fewlab has no CUDA")
+            .help("build it with `cargo build --release --features cuda`, or use `--device cpu`"));
     }
     Device::new_cuda(ordinal).map_err(|error| {
-        Error::new(format!("cannot open the GPU `cuda:{ordinal}`: {}", Error::from(error).message)).help("`nvidia-smi` lists the GPUs; `--device cpu` always works")
+        Error::new(format!("cannot open the GPU `cuda:{ordinal}`: {}", Error::from(error).message))
+            .help("`nvidia-smi` lists the GPUs; `--device cpu` always works")
     })
 }
 

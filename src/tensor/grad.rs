@@ -49,7 +49,12 @@ impl Node {
         Self::make("leaf", Vec::new(), None, None)
     }
 
-    fn make(op: &'static str, inputs: Vec<Option<Arc<Node>>>, output: Option<Raw>, backward: Option<Backward>) -> Arc<Self> {
+    fn make(
+        op: &'static str,
+        inputs: Vec<Option<Arc<Node>>>,
+        output: Option<Raw>,
+        backward: Option<Backward>,
+    ) -> Arc<Self> {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self { id, op, inputs, output, backward: Mutex::new(backward) })
     }
@@ -140,8 +145,11 @@ pub(crate) fn operator_keeping_output(
 /// `y` has several elements; `y` does not depend on one of `xs`; the graph was freed by an earlier call.
 pub fn grad(y: &Tensor, xs: &[&Tensor], create_graph: bool) -> Result<Vec<Tensor>> {
     if y.elements() != 1 {
-        return Err(Error::new(format!("`grad` takes the gradient of one number, and was given a tensor of shape {:?}", y.dims()))
-            .help("reduce it first, with `sum()` or `mean()`"));
+        return Err(Error::new(format!(
+            "`grad` takes the gradient of one number, and was given a tensor of shape {:?}",
+            y.dims()
+        ))
+        .help("reduce it first, with `sum()` or `mean()`"));
     }
     let upstream = Tensor::ones(y.dims(), y.dtype(), y.device())?;
     let grads = vjp(y, &upstream, xs, create_graph)?;
@@ -152,7 +160,11 @@ pub fn grad(y: &Tensor, xs: &[&Tensor], create_graph: bool) -> Result<Vec<Tensor
         .enumerate()
         .map(|(i, (grad, x))| {
             grad.ok_or_else(|| {
-                let which = if several { format!("input {i} of shape {:?}", x.dims()) } else { format!("the tensor of shape {:?}", x.dims()) };
+                let which = if several {
+                    format!("input {i} of shape {:?}", x.dims())
+                } else {
+                    format!("the tensor of shape {:?}", x.dims())
+                };
                 if x.tracked() {
                     Error::new(format!("the value does not depend on {which}, so it has no gradient there"))
                 } else {
@@ -253,7 +265,9 @@ fn nodes_between(root: &Arc<Node>, targets: &HashSet<u64>) -> HashMap<u64, (Arc<
         if seen.contains_key(&node.id) {
             continue;
         }
-        stack.extend(node.inputs.iter().flatten().filter(|input| input.id >= lowest && !seen.contains_key(&input.id)).cloned());
+        stack.extend(
+            node.inputs.iter().flatten().filter(|input| input.id >= lowest && !seen.contains_key(&input.id)).cloned(),
+        );
         seen.insert(node.id, node);
     }
     let mut ids: Vec<u64> = seen.keys().copied().collect();
@@ -261,7 +275,11 @@ fn nodes_between(root: &Arc<Node>, targets: &HashSet<u64>) -> HashMap<u64, (Arc<
     let mut wanted = HashMap::new();
     for id in ids {
         let node = seen[&id].clone();
-        let wants: Vec<bool> = node.inputs.iter().map(|input| input.as_ref().is_some_and(|input| wanted.contains_key(&input.id))).collect();
+        let wants: Vec<bool> = node
+            .inputs
+            .iter()
+            .map(|input| input.as_ref().is_some_and(|input| wanted.contains_key(&input.id)))
+            .collect();
         if targets.contains(&id) || wants.iter().any(|want| *want) {
             wanted.insert(id, (node, wants));
         }

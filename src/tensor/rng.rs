@@ -34,7 +34,9 @@ impl Rng {
     #[must_use]
     pub fn stream(&self, name: &str) -> Self {
         // FNV-1a.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         Self::raw(mix(self.key ^ mix(hash ^ self.stream.rotate_left(32))), 0)
     }
 
@@ -46,7 +48,10 @@ impl Rng {
 
     fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
-            self.buffer = philox([self.block as u32, (self.block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32], [self.key as u32, (self.key >> 32) as u32]);
+            self.buffer = philox(
+                [self.block as u32, (self.block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32],
+                [self.key as u32, (self.key >> 32) as u32],
+            );
             self.block += 1;
             self.used = 0;
         }
@@ -180,7 +185,10 @@ mod tests {
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n as f64;
         let square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / n as f64;
         let fourth = values.iter().map(|v| f64::from(*v).powi(4)).sum::<f64>() / n as f64;
-        assert!(mean.abs() < 0.01 && (square - 1.0).abs() < 0.02 && (fourth - 3.0).abs() < 0.1, "{mean} {square} {fourth}");
+        assert!(
+            mean.abs() < 0.01 && (square - 1.0).abs() < 0.02 && (fourth - 3.0).abs() < 0.1,
+            "{mean} {square} {fourth}"
+        );
         let mut rng = Rng::new(8);
         let mut counts = [0; 6];
         for _ in 0..60_000 {

@@ -47,7 +47,10 @@ impl Tensor {
     fn from_data<T: WithDType>(data: Vec<T>, shape: &[usize], device: &Device) -> Result<Self> {
         let elements: usize = shape.iter().product();
         if elements != data.len() {
-            return Err(Error::new(format!("{} values do not fill the shape {shape:?}, which holds {elements}", data.len())));
+            return Err(Error::new(format!(
+                "{} values do not fill the shape {shape:?}, which holds {elements}",
+                data.len()
+            )));
         }
         Ok(Self::from_raw(Raw::from_vec(data, shape, device)?))
     }
@@ -147,7 +150,8 @@ impl Tensor {
     /// # Errors
     /// The tensor has another number of dimensions.
     pub fn dims4(&self) -> Result<[usize; 4]> {
-        <[usize; 4]>::try_from(self.dims()).map_err(|_| Error::new(format!("expected a tensor of shape [n, c, h, w], was given {:?}", self.dims())))
+        <[usize; 4]>::try_from(self.dims())
+            .map_err(|_| Error::new(format!("expected a tensor of shape [n, c, h, w], was given {:?}", self.dims())))
     }
 
     /// Two dimensions.
@@ -155,7 +159,8 @@ impl Tensor {
     /// # Errors
     /// The tensor has another number of dimensions.
     pub fn dims2(&self) -> Result<[usize; 2]> {
-        <[usize; 2]>::try_from(self.dims()).map_err(|_| Error::new(format!("expected a tensor of two dimensions, was given {:?}", self.dims())))
+        <[usize; 2]>::try_from(self.dims())
+            .map_err(|_| Error::new(format!("expected a tensor of two dimensions, was given {:?}", self.dims())))
     }
 
     /// The index of dimension `dim`, which may count from the end when negative.
@@ -271,8 +276,12 @@ pub(crate) fn is_float(dtype: DType) -> bool {
 pub(crate) fn with_slice<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let raw = raw.contiguous()?;
     let (storage, layout) = raw.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { return Err(Error::bug("a CPU kernel was given a tensor that is elsewhere")) };
-    let Some((start, end)) = layout.contiguous_offsets() else { return Err(Error::bug("a contiguous tensor is not contiguous")) };
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(Error::bug("a CPU kernel was given a tensor that is elsewhere"));
+    };
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(Error::bug("a contiguous tensor is not contiguous"));
+    };
     let values: &[T] = storage.as_slice()?;
     f(&values[start..end])
 }
@@ -287,10 +296,18 @@ pub(crate) fn from_cpu<T: WithDType>(values: Vec<T>, dims: &[usize]) -> Result<R
 macro_rules! typed {
     ($raw:expr, $T:ident => $body:expr) => {
         match $raw.dtype() {
-            candle_core::DType::F32 => { type $T = f32; $body }
-            candle_core::DType::F64 => { type $T = f64; $body }
-            other => Err(crate::error::Error::new(format!("expected a tensor of f32 or f64, was given {}", other.as_str()))
-                .help("convert it with `to_dtype`")),
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => {
+                Err(crate::error::Error::new(format!("expected a tensor of f32 or f64, was given {}", other.as_str()))
+                    .help("convert it with `to_dtype`"))
+            }
         }
     };
 }

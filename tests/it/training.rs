@@ -66,7 +66,8 @@ impl Observer for Keeper {
 
 fn job(folder: &Path, stop_after: u64, resume: bool) -> (Job, Arc<Keeper>) {
     let stop = Stop::default();
-    let keeper = Arc::new(Keeper { folder: folder.into(), stop: stop.clone(), stop_after, resume, seen: Mutex::default() });
+    let keeper =
+        Arc::new(Keeper { folder: folder.into(), stop: stop.clone(), stop_after, resume, seen: Mutex::default() });
     (Job { observer: keeper.clone(), stop }, keeper)
 }
 
@@ -76,7 +77,8 @@ fn a_training_repeats_bit_for_bit_and_so_does_a_resumed_one() {
     let whole = gan::train(&data, quick("s3gan"), &Device::Cpu, &Job::silent(), None).unwrap();
     let again = gan::train(&data, quick("s3gan"), &Device::Cpu, &Job::silent(), None).unwrap();
     assert_eq!(bits(&whole), bits(&again));
-    let other = gan::train(&data, TrainOptions { seed: 2, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None).unwrap();
+    let other =
+        gan::train(&data, TrainOptions { seed: 2, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None).unwrap();
     assert_ne!(bits(&whole), bits(&other));
 
     let folder = tempfile::tempdir().unwrap();
@@ -105,7 +107,12 @@ fn every_method_architecture_loss_and_penalty_takes_a_step() {
     let known = few(40).keep_labels(0.5, 1).unwrap();
     for method in gan::METHODS {
         for architecture in gan::ARCHITECTURES {
-            let options = TrainOptions { steps: 1, generator: architecture.name.into(), discriminator: architecture.name.into(), ..quick(method.name) };
+            let options = TrainOptions {
+                steps: 1,
+                generator: architecture.name.into(),
+                discriminator: architecture.name.into(),
+                ..quick(method.name)
+            };
             let gan = gan::train(&known.only_known(), options, &Device::Cpu, &Job::silent(), None).unwrap();
             let samples = gan.sample_evenly(5, 1, &Stop::default()).unwrap();
             assert_eq!(samples.images.dims(), [5, 1, 28, 28]);
@@ -115,7 +122,8 @@ fn every_method_architecture_loss_and_penalty_takes_a_step() {
     }
     for loss in gan::LOSSES {
         for penalty in gan::PENALTIES {
-            let options = TrainOptions { steps: 1, loss: loss.name.into(), penalty: penalty.name.into(), ..quick("s3gan") };
+            let options =
+                TrainOptions { steps: 1, loss: loss.name.into(), penalty: penalty.name.into(), ..quick("s3gan") };
             gan::train(&known.only_known(), options, &Device::Cpu, &Job::silent(), None).unwrap();
         }
     }
@@ -159,8 +167,13 @@ fn parameter_counts_are_those_of_compare_gan() {
         pool: gan::arch::Pool::Mean,
     };
     for (name, g, d) in [("resnet_cifar", 5_849_603, 1_483_137), ("sndcgan", 3_828_739, 5_860_865)] {
-        assert_eq!(Generator::new(name, &blueprint(NormKind::Batch), 1, &Device::Cpu).unwrap().store().count(), g, "{name}");
-        let discriminator = Discriminator::new(name, &blueprint(NormKind::None), Heads::default(), 1, &Device::Cpu).unwrap();
+        assert_eq!(
+            Generator::new(name, &blueprint(NormKind::Batch), 1, &Device::Cpu).unwrap().store().count(),
+            g,
+            "{name}"
+        );
+        let discriminator =
+            Discriminator::new(name, &blueprint(NormKind::None), Heads::default(), 1, &Device::Cpu).unwrap();
         assert_eq!(discriminator.store().count(), d, "{name}");
     }
 }
@@ -173,7 +186,8 @@ fn rotation_and_labeller_learn_something_from_little() {
     let features = ssl::rotation(&known, &options, &Device::Cpu, &Job::silent()).unwrap();
     let turned = features.accuracy(data.images(), &Stop::default()).unwrap();
     assert!(turned > 0.5, "rotation accuracy {turned}, chance 0.25");
-    let options = SemiSupervisedOptions { epochs: 20, batch: 20, labelled_batch: 20, ..SemiSupervisedOptions::default() };
+    let options =
+        SemiSupervisedOptions { epochs: 20, batch: 20, labelled_batch: 20, ..SemiSupervisedOptions::default() };
     let labeller = label::semi_supervised(&features.classifier.encoder, &known, &options, &Job::silent()).unwrap();
     let labelled = labeller.label(&known, &LabelOptions::default(), &Stop::default()).unwrap();
     let report = labelled.report(&data).unwrap();
@@ -189,16 +203,31 @@ fn no_method_sees_a_hidden_label() {
     let data = few(40);
     let truth = data.truth().unwrap();
     let budget = data.keep_labels(0.5, 1).unwrap().budget().clone();
-    let lies: Vec<u32> = truth.labels().iter().enumerate().map(|(i, label)| if budget.indices.contains(&(i as u32)) { *label } else { (label + 1) % 10 }).collect();
-    let lying = Dataset::new("few", data.images().clone(), Some(data::Truth::new(lies, truth.classes().to_vec()).unwrap()), "test").unwrap();
+    let lies: Vec<u32> = truth
+        .labels()
+        .iter()
+        .enumerate()
+        .map(|(i, label)| if budget.indices.contains(&(i as u32)) { *label } else { (label + 1) % 10 })
+        .collect();
+    let lying = Dataset::new(
+        "few",
+        data.images().clone(),
+        Some(data::Truth::new(lies, truth.classes().to_vec()).unwrap()),
+        "test",
+    )
+    .unwrap();
     let run = |data: &Dataset| {
         let known = data.with_budget(&budget).unwrap();
         let options = SslOptions { network: "resnet-tiny".into(), epochs: 1, batch: 10, ..SslOptions::default() };
         let features = ssl::rotation(&known, &options, &Device::Cpu, &Job::silent()).unwrap();
-        let options = SemiSupervisedOptions { epochs: 1, batch: 10, labelled_batch: 10, ..SemiSupervisedOptions::default() };
+        let options =
+            SemiSupervisedOptions { epochs: 1, batch: 10, labelled_batch: 10, ..SemiSupervisedOptions::default() };
         let labeller = label::semi_supervised(&features.classifier.encoder, &known, &options, &Job::silent()).unwrap();
         let labelled = labeller.label(&known, &LabelOptions::default(), &Stop::default()).unwrap();
-        bits(&gan::train(&labelled, TrainOptions { steps: 1, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None).unwrap())
+        bits(
+            &gan::train(&labelled, TrainOptions { steps: 1, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None)
+                .unwrap(),
+        )
     };
     assert_eq!(run(&data), run(&lying));
 }
@@ -206,7 +235,8 @@ fn no_method_sees_a_hidden_label() {
 #[test]
 fn a_loss_that_is_not_a_number_is_named_with_its_step() {
     let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
-    let own = Callback { name: "own".into(), call: Arc::new(|logits: &[Tensor]| logits[0].mul_scalar(f64::NAN)?.mean_all()) };
+    let own =
+        Callback { name: "own".into(), call: Arc::new(|logits: &[Tensor]| logits[0].mul_scalar(f64::NAN)?.mean_all()) };
     let options = TrainOptions { loss: Choice::Own(own), ..quick("biggan") };
     let error = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).err().unwrap();
     assert!(error.message.starts_with("`d_loss` of `gan` became NaN at step 1"), "{error}");
@@ -215,10 +245,17 @@ fn a_loss_that_is_not_a_number_is_named_with_its_step() {
 #[test]
 fn bad_settings_and_files_are_told_apart() {
     let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
-    let fail = |options: TrainOptions| -> Error { gan::train(&data, options, &Device::Cpu, &Job::silent(), None).err().unwrap() };
+    let fail = |options: TrainOptions| -> Error {
+        gan::train(&data, options, &Device::Cpu, &Job::silent(), None).err().unwrap()
+    };
     assert!(fail(TrainOptions { batch: 41, ..quick("biggan") }).message.contains("41"));
     assert_eq!(fail(TrainOptions { loss: "hnige".into(), ..quick("biggan") }).message, "there is no loss `hnige`");
-    assert!(fail(TrainOptions { generator: "resnet_cifra".into(), ..quick("biggan") }).help.unwrap().contains("`resnet_cifar`"));
+    assert!(
+        fail(TrainOptions { generator: "resnet_cifra".into(), ..quick("biggan") })
+            .help
+            .unwrap()
+            .contains("`resnet_cifar`")
+    );
     assert!(fail(TrainOptions { shortcut_kernel: 2, ..quick("biggan") }).help.unwrap().contains("1 or 3"));
 
     let folder = tempfile::tempdir().unwrap();

@@ -123,10 +123,17 @@ impl Blueprint {
     /// # Errors
     /// There is none.
     pub(super) fn seed_size(&self, architecture: &str, choices: &[(usize, usize, usize)]) -> Result<(usize, usize)> {
-        choices.iter().find(|(size, ..)| *size == self.size).map(|(_, seed, doublings)| (*seed, *doublings)).ok_or_else(|| {
-            let sizes: Vec<String> = choices.iter().map(|(size, ..)| format!("{size}x{size}")).collect();
-            Error::new(format!("`{architecture}` is made for images of {}, and was given {}x{}", sizes.join(" or "), self.size, self.size))
+        choices.iter().find(|(size, ..)| *size == self.size).map(|(_, seed, doublings)| (*seed, *doublings)).ok_or_else(
+            || {
+                let sizes: Vec<String> = choices.iter().map(|(size, ..)| format!("{size}x{size}")).collect();
+                Error::new(format!(
+                    "`{architecture}` is made for images of {}, and was given {}x{}",
+                    sizes.join(" or "),
+                    self.size,
+                    self.size
+                ))
                 .help("load the data with `size: 32`, or use another architecture")
-        })
+            },
+        )
     }
 }

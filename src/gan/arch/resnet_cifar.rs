@@ -33,11 +33,21 @@ struct Block {
 }
 
 impl Block {
-    fn new(store: &Store, inputs: usize, outputs: usize, scale: Scale, blueprint: &Blueprint, norms: &NormOptions) -> Result<Self> {
+    fn new(
+        store: &Store,
+        inputs: usize,
+        outputs: usize,
+        scale: Scale,
+        blueprint: &Blueprint,
+        norms: &NormOptions,
+    ) -> Result<Self> {
         let make = blueprint.make();
         Ok(Self {
             norms: [Norm::new(&store.sub("norm1"), inputs, norms)?, Norm::new(&store.sub("norm2"), outputs, norms)?],
-            convs: [Conv::new(&store.sub("conv1"), inputs, outputs, 3, 1, make)?, Conv::new(&store.sub("conv2"), outputs, outputs, 3, 1, make)?],
+            convs: [
+                Conv::new(&store.sub("conv1"), inputs, outputs, 3, 1, make)?,
+                Conv::new(&store.sub("conv2"), outputs, outputs, 3, 1, make)?,
+            ],
             shortcut: Conv::new(&store.sub("shortcut"), inputs, outputs, blueprint.shortcut_kernel, 1, make)?,
             shortcut_kernel: blueprint.shortcut_kernel,
             scale,
@@ -53,7 +63,9 @@ impl Block {
         inner = self.convs[1].forward(&inner, pass.mode)?;
         let shortcut = match self.scale {
             // A pointwise convolution and repeating pixels commute: convolve the small image.
-            Scale::Up(Upsample::Nearest) if self.shortcut_kernel == 1 => self.shortcut.forward(x, pass.mode)?.upsample_nearest(2)?,
+            Scale::Up(Upsample::Nearest) if self.shortcut_kernel == 1 => {
+                self.shortcut.forward(x, pass.mode)?.upsample_nearest(2)?
+            }
             Scale::Up(how) => self.shortcut.forward(&how.apply(x, 2)?, pass.mode)?,
             // So do a pointwise convolution and the mean.
             Scale::Down if self.shortcut_kernel == 1 => {
@@ -85,7 +97,16 @@ impl Generator {
         Ok(Self {
             linear: Linear::new(&store.sub("linear"), blueprint.z_dim, seed * seed * channels, make)?,
             blocks: (1..=doublings)
-                .map(|i| Block::new(&store.sub(&format!("block{i}")), channels, channels, Scale::Up(blueprint.upsample), blueprint, &norms))
+                .map(|i| {
+                    Block::new(
+                        &store.sub(&format!("block{i}")),
+                        channels,
+                        channels,
+                        Scale::Up(blueprint.upsample),
+                        blueprint,
+                        &norms,
+                    )
+                })
                 .collect::<Result<_>>()?,
             norm: Norm::new(&store.sub("norm"), channels, &norms)?,
             conv: Conv::new(&store.sub("conv"), channels, blueprint.colours, 3, 1, make)?,
@@ -117,12 +138,19 @@ impl Discriminator {
         let channels = blueprint.channels_or(128);
         blueprint.seed_size("resnet_cifar", &[(32, 8, 2), (28, 7, 2)])?;
         let norms = blueprint.norms(false);
-        let blocks = [(blueprint.colours, Scale::Down), (channels, Scale::Down), (channels, Scale::Same), (channels, Scale::Same)];
+        let blocks = [
+            (blueprint.colours, Scale::Down),
+            (channels, Scale::Down),
+            (channels, Scale::Same),
+            (channels, Scale::Same),
+        ];
         Ok(Self {
             blocks: blocks
                 .into_iter()
                 .enumerate()
-                .map(|(i, (inputs, scale))| Block::new(&store.sub(&format!("block{}", i + 1)), inputs, channels, scale, blueprint, &norms))
+                .map(|(i, (inputs, scale))| {
+                    Block::new(&store.sub(&format!("block{}", i + 1)), inputs, channels, scale, blueprint, &norms)
+                })
                 .collect::<Result<_>>()?,
             channels,
             pool: blueprint.pool,

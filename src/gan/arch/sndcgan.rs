@@ -37,7 +37,14 @@ impl Generator {
         let mut layers = Vec::new();
         for i in 0..4 {
             let (kernel_size, stride) = if i < 3 { (4, 2) } else { (3, 1) };
-            layers.push(ConvTranspose::new(&store.sub(&format!("conv{}", i + 1)), widths[i], widths[i + 1], kernel_size, stride, make)?);
+            layers.push(ConvTranspose::new(
+                &store.sub(&format!("conv{}", i + 1)),
+                widths[i],
+                widths[i + 1],
+                kernel_size,
+                stride,
+                make,
+            )?);
             if i < 3 {
                 norms.push(Norm::new(&store.sub(&format!("norm{}", i + 1)), widths[i + 1], &options)?);
             }
@@ -70,7 +77,8 @@ struct Discriminator {
 impl Discriminator {
     fn new(blueprint: &Blueprint, store: &Store) -> Result<Self> {
         if blueprint.norm != NormKind::None {
-            return Err(Error::new("the discriminator of `sndcgan` has no norms besides spectral norm").help("leave `d_norm` at `none`, or use `resnet_cifar`"));
+            return Err(Error::new("the discriminator of `sndcgan` has no norms besides spectral norm")
+                .help("leave `d_norm` at `none`, or use `resnet_cifar`"));
         }
         let widest = blueprint.channels_or(512).max(8);
         let make = blueprint.make();

@@ -24,12 +24,20 @@ pub(crate) fn broadcast_dims(what: &str, a: &[usize], b: &[usize]) -> Result<Vec
 
 fn same_type(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dtype() != b.dtype() {
-        return Err(Error::new(format!("cannot {what} a tensor of {} and one of {}", a.dtype().as_str(), b.dtype().as_str()))
-            .help("convert one of them with `to_dtype`"));
+        return Err(Error::new(format!(
+            "cannot {what} a tensor of {} and one of {}",
+            a.dtype().as_str(),
+            b.dtype().as_str()
+        ))
+        .help("convert one of them with `to_dtype`"));
     }
     if !a.device().same_device(b.device()) {
-        return Err(Error::new(format!("cannot {what} a tensor on {} and one on {}", crate::tensor::device_name(a.device()), crate::tensor::device_name(b.device())))
-            .help("move one of them with `to_device`"));
+        return Err(Error::new(format!(
+            "cannot {what} a tensor on {} and one on {}",
+            crate::tensor::device_name(a.device()),
+            crate::tensor::device_name(b.device())
+        ))
+        .help("move one of them with `to_device`"));
     }
     Ok(())
 }
@@ -142,13 +150,23 @@ impl Tensor {
         self.pick_one("minimum", value, other, Tensor::le)
     }
 
-    fn pick_one(&self, name: &'static str, value: Raw, other: &Tensor, first: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    fn pick_one(
+        &self,
+        name: &'static str,
+        value: Raw,
+        other: &Tensor,
+        first: fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let (a, b) = (self.detach(), other.detach());
         Ok(operator(name, value, &[self, other], move |incoming| {
             let mine = first(&a, &b)?.to_dtype(a.dtype())?;
             Ok(vec![
                 if incoming.wants[0] { Some(incoming.grad.mul(&mine)?.sum_to(a.dims())?) } else { None },
-                if incoming.wants[1] { Some(incoming.grad.mul(&mine.affine(-1.0, 1.0)?)?.sum_to(b.dims())?) } else { None },
+                if incoming.wants[1] {
+                    Some(incoming.grad.mul(&mine.affine(-1.0, 1.0)?)?.sum_to(b.dims())?)
+                } else {
+                    None
+                },
             ])
         }))
     }

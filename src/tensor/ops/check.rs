@@ -65,7 +65,9 @@ const CASES: &[(&str, Case)] = &[
     ("softmax", |t| t[0].softmax()),
     ("log_softmax", |t| t[0].log_softmax()),
     ("cross_entropy", |t| t[0].cross_entropy(&labels())),
-    ("soft_cross_entropy", |t| t[0].soft_cross_entropy(&like(&t[0], &[0.2, 0.5, 0.3, 1.0, 0.0, 0.0, 0.1, 0.1, 0.8], &[3, 3]))),
+    ("soft_cross_entropy", |t| {
+        t[0].soft_cross_entropy(&like(&t[0], &[0.2, 0.5, 0.3, 1.0, 0.0, 0.0, 0.1, 0.1, 0.8], &[3, 3]))
+    }),
     ("select_rows", |t| t[0].select_rows(&Tensor::from_u32s(vec![1, 3, 1, 0], &[4], &Device::Cpu)?)),
     ("conv3x3", |t| t[0].conv2d(&t[1], Some(&t[2]), 1, Padding::Pixels(1))),
     ("conv1x1", |t| t[0].conv2d(&t[1], Some(&t[2]), 1, Padding::Pixels(0))),
@@ -160,7 +162,12 @@ fn check(name: &str, case: Case, numbers: &Numbers, dtype: DType, tolerance: f64
     for (i, expected) in numbers.first.iter().enumerate() {
         compare(&format!("{name}: gradient of input {i}, differentiable"), &first[i], expected, tolerance);
         let zeros = Tensor::zeros(&expected.dims, dtype, &Device::Cpu).unwrap();
-        compare(&format!("{name}: second derivative, input {i}"), second[i].as_ref().unwrap_or(&zeros), &numbers.second[i], tolerance);
+        compare(
+            &format!("{name}: second derivative, input {i}"),
+            second[i].as_ref().unwrap_or(&zeros),
+            &numbers.second[i],
+            tolerance,
+        );
     }
     // Without a graph of the backward pass, fused passes run: they must agree.
     let s = case(&inputs).unwrap().mul(&w).unwrap().sum_all().unwrap();
@@ -219,14 +226,24 @@ fn gradients_are_the_slopes_of_the_values() {
         let (_, h, _) = slope_along(*case, &inputs, &w, &v);
         let difference = (value(&moved(step)) - value(&moved(-step))) / (2.0 * step);
         let h_value = h.value().unwrap();
-        assert!((h_value - difference).abs() <= 1e-6 * (1.0 + h_value.abs()), "{name}: slope {h_value}, difference {difference}");
+        assert!(
+            (h_value - difference).abs() <= 1e-6 * (1.0 + h_value.abs()),
+            "{name}: slope {h_value}, difference {difference}"
+        );
         // And once more: the second derivative along v is the slope of h along v.
         let slope = |inputs: &[Tensor]| slope_along(*case, inputs, &w, &v).1.value().unwrap();
         let difference = (slope(&moved(step)) - slope(&moved(-step))) / (2.0 * step);
         let xs: Vec<&Tensor> = inputs.iter().collect();
         let second = vjp(&h, &Tensor::ones(&[], DType::F64, &Device::Cpu).unwrap(), &xs, false).unwrap();
-        let along: f64 = second.iter().zip(&v).filter_map(|(g, v)| Some(g.as_ref()?.mul(v).unwrap().sum_all().unwrap().value().unwrap())).sum();
-        assert!((along - difference).abs() <= 1e-6 * (1.0 + along.abs()), "{name}: second slope {along}, difference {difference}");
+        let along: f64 = second
+            .iter()
+            .zip(&v)
+            .filter_map(|(g, v)| Some(g.as_ref()?.mul(v).unwrap().sum_all().unwrap().value().unwrap()))
+            .sum();
+        assert!(
+            (along - difference).abs() <= 1e-6 * (1.0 + along.abs()),
+            "{name}: second slope {along}, difference {difference}"
+        );
     }
 }
 

@@ -58,7 +58,10 @@ impl Tensor {
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Tensor> {
         let (x, w) = (self.dims4()?, weight.dims4()?);
         if x[1] != w[1] {
-            return Err(Error::new(format!("the images have {} channels, the convolution's weight {w:?} expects {}", x[1], w[1])));
+            return Err(Error::new(format!(
+                "the images have {} channels, the convolution's weight {w:?} expects {}",
+                x[1], w[1]
+            )));
         }
         check_bias(bias, w[0])?;
         if stride == 0 {
@@ -66,7 +69,10 @@ impl Tensor {
         }
         let c = geometry(x, w, stride, padding.sides([x[2], x[3]], [w[2], w[3]], stride));
         if c.h + c.pad[0] + c.pad[1] < c.kh || c.w + c.pad[2] + c.pad[3] < c.kw {
-            return Err(Error::new(format!("a kernel of {}x{} is larger than the padded image of shape {x:?}", c.kh, c.kw)));
+            return Err(Error::new(format!(
+                "a kernel of {}x{} is larger than the padded image of shape {x:?}",
+                c.kh, c.kw
+            )));
         }
         forward(self, weight, bias, c)
     }
@@ -76,10 +82,19 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes do not fit; types differ.
-    pub fn conv_transpose2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Tensor> {
+    pub fn conv_transpose2d(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: usize,
+        padding: Padding,
+    ) -> Result<Tensor> {
         let (g, w) = (self.dims4()?, weight.dims4()?);
         if g[1] != w[0] {
-            return Err(Error::new(format!("the images have {} channels, the transposed convolution's weight {w:?} expects {}", g[1], w[0])));
+            return Err(Error::new(format!(
+                "the images have {} channels, the transposed convolution's weight {w:?} expects {}",
+                g[1], w[0]
+            )));
         }
         check_bias(bias, w[1])?;
         if stride == 0 || g[2] == 0 || g[3] == 0 {
@@ -95,7 +110,9 @@ impl Tensor {
             _ => ((g[2 + i] - 1) * stride + w[2 + i]).checked_sub(pad[2 * i] + pad[2 * i + 1]),
         };
         let (Some(h), Some(wide)) = (size(0), size(1)) else {
-            return Err(Error::new(format!("a transposed convolution of stride {stride} with padding {padding:?} cannot take images of shape {g:?}")));
+            return Err(Error::new(format!(
+                "a transposed convolution of stride {stride} with padding {padding:?} cannot take images of shape {g:?}"
+            )));
         };
         let y = backward_data(self, weight, geometry([g[0], w[1], h, wide], w, stride, pad))?;
         match bias {
@@ -107,7 +124,9 @@ impl Tensor {
 
 fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
     match bias {
-        Some(bias) if bias.dims() != [channels] => Err(Error::new(format!("the bias is {:?}, expected [{channels}]", bias.dims()))),
+        Some(bias) if bias.dims() != [channels] => {
+            Err(Error::new(format!("the bias is {:?}, expected [{channels}]", bias.dims())))
+        }
         _ => Ok(()),
     }
 }

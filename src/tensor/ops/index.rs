@@ -1,10 +1,10 @@
 //! Picking values by index: rows (embeddings), places along a dimension, flat places; and their inverses.
 
 use crate::error::{Error, Result};
-use crate::tensor::{DType, Tensor};
 use crate::tensor::cpu::pick;
 use crate::tensor::grad::operator;
 use crate::tensor::value::{from_cpu, typed, with_slice};
+use crate::tensor::{DType, Tensor};
 
 impl Tensor {
     /// The rows (slices of dimension 0) that `indices`, u32 of one dimension, names; an embedding when this is a table.
@@ -17,7 +17,9 @@ impl Tensor {
         let value = self.raw().contiguous()?.index_select(indices.raw(), 0)?;
         let indices = indices.detach();
         let _ = picks;
-        Ok(operator("select_rows", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.add_rows(&indices, rows)?)])))
+        Ok(operator("select_rows", value, &[self], move |incoming| {
+            Ok(vec![Some(incoming.grad.add_rows(&indices, rows)?)])
+        }))
     }
 
     /// `rows` rows of zeros, to which row `i` of this is added at row `indices[i]`: the inverse of `select_rows`.
@@ -59,7 +61,10 @@ impl Tensor {
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<u32, _>(at.raw(), |at| from_cpu(pick::scatter_add(x, at, n), dims))))?
         } else {
-            Tensor::zeros(&[n], self.dtype(), self.device())?.raw().index_add(&at.raw().flatten_all()?, &self.raw().flatten_all()?, 0)?.reshape(dims)?
+            Tensor::zeros(&[n], self.dtype(), self.device())?
+                .raw()
+                .index_add(&at.raw().flatten_all()?, &self.raw().flatten_all()?, 0)?
+                .reshape(dims)?
         };
         let at = at.detach();
         Ok(operator("add_flat", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.take_flat(&at)?)])))
@@ -81,7 +86,8 @@ impl Tensor {
 
 fn checked(indices: &Tensor, below: usize, what: &str) -> Result<Vec<u32>> {
     if indices.dtype() != DType::U32 {
-        return Err(Error::new(format!("expected {what}s of u32, was given {}", indices.dtype().as_str())).help("convert them with `to_dtype(\"u32\")`"));
+        return Err(Error::new(format!("expected {what}s of u32, was given {}", indices.dtype().as_str()))
+            .help("convert them with `to_dtype(\"u32\")`"));
     }
     let values = indices.to_u32s()?;
     match values.iter().find(|v| **v as usize >= below) {

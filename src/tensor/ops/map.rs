@@ -43,7 +43,15 @@ impl Map {
             Map::Log => map::map(x, |x| x.ln()),
             Map::Sqrt => map::map(x, |x| x.sqrt()),
             Map::Abs => map::map(x, |x| if x < zero { -x } else { x }),
-            Map::Sign => map::map(x, |x| if x > zero { one } else if x < zero { -one } else { x * zero }),
+            Map::Sign => map::map(x, |x| {
+                if x > zero {
+                    one
+                } else if x < zero {
+                    -one
+                } else {
+                    x * zero
+                }
+            }),
             Map::Power(2.0) => map::map(x, |x| x * x),
             Map::Power(p) => {
                 let p = c(p);
@@ -59,7 +67,15 @@ impl Map {
             }
             Map::Clamp(low, high) => {
                 let (low, high) = (c(low), c(high));
-                map::map(x, |x| if x < low { low } else if x > high { high } else { x })
+                map::map(x, |x| {
+                    if x < low {
+                        low
+                    } else if x > high {
+                        high
+                    } else {
+                        x
+                    }
+                })
             }
             Map::Inside(low, high) => {
                 let (low, high) = (c(low), c(high));
@@ -122,7 +138,9 @@ fn slope_where_negative(grad: &Tensor, y: &Tensor, slope: f64) -> Result<Tensor>
         (grad.raw() * positive.affine(1.0 - slope, slope)?)?
     };
     let y = y.detach();
-    Ok(operator("leaky_relu_slope", value, &[grad], move |incoming| Ok(vec![Some(slope_where_negative(incoming.grad, &y, slope)?)])))
+    Ok(operator("leaky_relu_slope", value, &[grad], move |incoming| {
+        Ok(vec![Some(slope_where_negative(incoming.grad, &y, slope)?)])
+    }))
 }
 
 impl Tensor {
@@ -150,7 +168,9 @@ impl Tensor {
     /// e to each value.
     pub fn exp(&self) -> Result<Tensor> {
         let value = Map::Exp.apply(self)?;
-        Ok(operator_keeping_output("exp", value, &[self], |incoming| Ok(vec![Some(incoming.grad.mul(incoming.output()?)?)])))
+        Ok(operator_keeping_output("exp", value, &[self], |incoming| {
+            Ok(vec![Some(incoming.grad.mul(incoming.output()?)?)])
+        }))
     }
 
     /// The natural logarithm.

@@ -14,8 +14,12 @@ impl Tensor {
         let (a, b) = (self.dims(), other.dims());
         let fits = a.len() >= 2 && b.len() >= 2 && a[a.len() - 1] == b[b.len() - 2];
         if !fits || self.dtype() != other.dtype() {
-            return Err(Error::new(format!("cannot multiply matrices of shapes {a:?} ({}) and {b:?} ({})", self.dtype().as_str(), other.dtype().as_str()))
-                .help("shapes must be [.., m, k] and [.., k, n], types the same"));
+            return Err(Error::new(format!(
+                "cannot multiply matrices of shapes {a:?} ({}) and {b:?} ({})",
+                self.dtype().as_str(),
+                other.dtype().as_str()
+            ))
+            .help("shapes must be [.., m, k] and [.., k, n], types the same"));
         }
         if b.len() == 2 && a.len() > 2 {
             let mut dims = a.to_vec();
@@ -25,8 +29,10 @@ impl Tensor {
             return self.reshape(&[rows, a[a.len() - 1]])?.matmul(other)?.reshape(&dims);
         }
         if a.len() != b.len() || a[..a.len() - 2] != b[..b.len() - 2] {
-            return Err(Error::new(format!("cannot multiply matrices of shapes {a:?} and {b:?}: the dimensions before the last two differ"))
-                .help("bring them to the same shape with `broadcast_to`"));
+            return Err(Error::new(format!(
+                "cannot multiply matrices of shapes {a:?} and {b:?}: the dimensions before the last two differ"
+            ))
+            .help("bring them to the same shape with `broadcast_to`"));
         }
         let value = self.raw().matmul(other.raw())?;
         let (a, b) = (self.clone(), other.clone());

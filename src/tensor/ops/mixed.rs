@@ -54,8 +54,12 @@ impl Operator {
                 let common = common_type(a.dtype(), b.dtype());
                 self.tensors(&a.to_dtype(common)?, &b.to_dtype(common)?)
             }
-            (Operand::Tensor(a), Operand::Number(b)) => self.with_number(&a.to_dtype(common_type(a.dtype(), a.dtype()))?, b),
-            (Operand::Number(a), Operand::Tensor(b)) => self.number_with(a, &b.to_dtype(common_type(b.dtype(), b.dtype()))?),
+            (Operand::Tensor(a), Operand::Number(b)) => {
+                self.with_number(&a.to_dtype(common_type(a.dtype(), a.dtype()))?, b)
+            }
+            (Operand::Number(a), Operand::Tensor(b)) => {
+                self.number_with(a, &b.to_dtype(common_type(b.dtype(), b.dtype()))?)
+            }
             (Operand::Number(a), Operand::Number(b)) => self.with_number(&Tensor::scalar(a)?, b),
         }
     }

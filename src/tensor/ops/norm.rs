@@ -111,7 +111,15 @@ impl Tensor {
     }
 
     /// Like [`batch_norm`](Self::batch_norm) with given `mean` and `variance` `[c]`, as at evaluation.
-    pub fn batch_norm_with(&self, mean: &Tensor, variance: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64, activation: Activation) -> Result<Tensor> {
+    pub fn batch_norm_with(
+        &self,
+        mean: &Tensor,
+        variance: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+        epsilon: f64,
+        activation: Activation,
+    ) -> Result<Tensor> {
         let [n, c, ..] = image_dims(self)?;
         let (gamma, beta) = (affine("gamma", gamma, n, c)?, affine("beta", beta, n, c)?);
         let scale = gamma.div(&variance.reshape(&[1, c])?.add_scalar(epsilon)?.sqrt()?)?;
@@ -131,7 +139,11 @@ impl Tensor {
             return Err(Error::new(format!("a layer norm takes [n, c, ..], and was given {dims:?}")));
         };
         if gamma.dims() != [c] || beta.dims() != [c] {
-            return Err(Error::new(format!("gamma is {:?} and beta {:?}, expected [{c}] for an input of shape {dims:?}", gamma.dims(), beta.dims())));
+            return Err(Error::new(format!(
+                "gamma is {:?} and beta {:?}, expected [{c}] for an input of shape {dims:?}",
+                gamma.dims(),
+                beta.dims()
+            )));
         }
         let flat = self.flatten(1)?;
         let centred = flat.sub(&flat.mean_keepdim(&[1])?)?;

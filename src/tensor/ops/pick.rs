@@ -19,7 +19,12 @@ impl Tensor {
     /// There are more picks than dimensions, or one reaches outside.
     pub fn pick(&self, picks: &[Pick]) -> Result<Tensor> {
         if picks.len() > self.rank() {
-            return Err(Error::new(format!("{} indices for a tensor of shape {:?}, which has {} dimensions", picks.len(), self.dims(), self.rank())));
+            return Err(Error::new(format!(
+                "{} indices for a tensor of shape {:?}, which has {} dimensions",
+                picks.len(),
+                self.dims(),
+                self.rank()
+            )));
         }
         let mut part = self.clone();
         // Dimensions that go shift the ones after them.
@@ -29,7 +34,10 @@ impl Tensor {
             match *pick {
                 Pick::At(index) => {
                     let at = from_end(index, length).filter(|at| *at < length).ok_or_else(|| {
-                        let error = Error::new(format!("the index {index} is outside dimension {which} of shape {:?}", self.dims()));
+                        let error = Error::new(format!(
+                            "the index {index} is outside dimension {which} of shape {:?}",
+                            self.dims()
+                        ));
                         match length {
                             0 => error.help("the dimension is empty"),
                             _ => error.help(format!("indices go from 0 to {}, or from -{length} to -1", length - 1)),
@@ -39,7 +47,10 @@ impl Tensor {
                 }
                 Pick::Part(start, end) => {
                     // As in Python, a part may reach past the end.
-                    let (start, end) = (from_end(start, length).unwrap_or(0).min(length), from_end(end, length).unwrap_or(0).min(length));
+                    let (start, end) = (
+                        from_end(start, length).unwrap_or(0).min(length),
+                        from_end(end, length).unwrap_or(0).min(length),
+                    );
                     part = part.narrow(dim, start, end.saturating_sub(start))?;
                     dim += 1;
                 }
@@ -82,6 +93,9 @@ mod tests {
         let error = t.pick(&[Pick::At(0), Pick::At(2)]).unwrap_err();
         assert_eq!(error.message, "the index 2 is outside dimension 1 of shape [3, 2]");
         assert_eq!(error.help.as_deref(), Some("indices go from 0 to 1, or from -2 to -1"));
-        assert_eq!(t.pick(&[Pick::At(0); 3]).unwrap_err().message, "3 indices for a tensor of shape [3, 2], which has 2 dimensions");
+        assert_eq!(
+            t.pick(&[Pick::At(0); 3]).unwrap_err().message,
+            "3 indices for a tensor of shape [3, 2], which has 2 dimensions"
+        );
     }
 }

@@ -29,7 +29,10 @@ impl Window {
         let [kh, kw] = self.size;
         let reach = |k: usize, a: usize, b: usize| k > 0 && a < k && b < k;
         if self.stride.contains(&0) || !reach(kh, self.pad[0], self.pad[1]) || !reach(kw, self.pad[2], self.pad[3]) {
-            return Err(Error::new(format!("a window of size {:?}, stride {:?} and padding {:?} cannot be: the stride must be at least 1 and the padding less than the size", self.size, self.stride, self.pad)));
+            return Err(Error::new(format!(
+                "a window of size {:?}, stride {:?} and padding {:?} cannot be: the stride must be at least 1 and the padding less than the size",
+                self.size, self.stride, self.pad
+            )));
         }
         if h + self.pad[0] + self.pad[1] < kh || w + self.pad[2] + self.pad[3] < kw {
             return Err(Error::new(format!("a window of {kh}x{kw} is larger than an image of {h}x{w}")));
@@ -72,12 +75,18 @@ fn average(x: &Tensor, p: Pool, dims: [usize; 4]) -> Result<Tensor> {
 }
 
 fn spread(g: &Tensor, p: Pool, dims: [usize; 4]) -> Result<Tensor> {
-    let value = on_cpu(g, |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(pool::average_transposed(g, &p), &dims))))?;
+    let value = on_cpu(
+        g,
+        |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(pool::average_transposed(g, &p), &dims))),
+    )?;
     Ok(operator("avg_pool2d_transposed", value, &[g], move |incoming| Ok(vec![Some(average(incoming.grad, p, dims)?)])))
 }
 
 /// Runs a CPU kernel on a tensor wherever it is, and brings the result back there.
-pub(super) fn on_cpu(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<crate::tensor::value::Raw>) -> Result<crate::tensor::value::Raw> {
+pub(super) fn on_cpu(
+    x: &Tensor,
+    f: impl FnOnce(&Tensor) -> Result<crate::tensor::value::Raw>,
+) -> Result<crate::tensor::value::Raw> {
     if x.on_cpu() {
         return f(x);
     }

@@ -30,7 +30,8 @@ impl Tensor {
 
     /// The sum over `dims`, which go.
     pub fn sum(&self, dims: &[usize]) -> Result<Tensor> {
-        let kept: Vec<usize> = self.dims().iter().enumerate().filter(|(i, _)| !dims.contains(i)).map(|(_, d)| *d).collect();
+        let kept: Vec<usize> =
+            self.dims().iter().enumerate().filter(|(i, _)| !dims.contains(i)).map(|(_, d)| *d).collect();
         self.sum_keepdim(dims)?.reshape(&kept)
     }
 
@@ -68,7 +69,8 @@ impl Tensor {
             return Ok(self.clone());
         }
         let extra = self.rank() - dims.len();
-        let over: Vec<usize> = (0..self.rank()).filter(|i| *i < extra || (dims[i - extra] == 1 && self.dims()[*i] != 1)).collect();
+        let over: Vec<usize> =
+            (0..self.rank()).filter(|i| *i < extra || (dims[i - extra] == 1 && self.dims()[*i] != 1)).collect();
         self.sum_keepdim(&over)?.reshape(dims)
     }
 

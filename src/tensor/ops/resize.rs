@@ -29,7 +29,8 @@ impl Tensor {
         if height == 0 || width == 0 || dims[2] == 0 || dims[3] == 0 {
             return Err(Error::new(format!("cannot resize images of shape {dims:?} to {height}x{width}")));
         }
-        let plan = Bilinear { planes: dims[0] * dims[1], h: dims[2], w: dims[3], out_h: height, out_w: width, sampling };
+        let plan =
+            Bilinear { planes: dims[0] * dims[1], h: dims[2], w: dims[3], out_h: height, out_w: width, sampling };
         bilinear(self, plan, dims)
     }
 }
@@ -83,11 +84,19 @@ fn shrink(g: &Tensor, factor: usize, fill: Fill) -> Result<Tensor> {
 
 fn bilinear(x: &Tensor, plan: Bilinear, dims: [usize; 4]) -> Result<Tensor> {
     let out = [dims[0], dims[1], plan.out_h, plan.out_w];
-    let value = on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(resize::bilinear(x, &plan), &out))))?;
-    Ok(operator("resize_bilinear", value, &[x], move |incoming| Ok(vec![Some(bilinear_transposed(incoming.grad, plan, dims)?)])))
+    let value =
+        on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(resize::bilinear(x, &plan), &out))))?;
+    Ok(operator("resize_bilinear", value, &[x], move |incoming| {
+        Ok(vec![Some(bilinear_transposed(incoming.grad, plan, dims)?)])
+    }))
 }
 
 fn bilinear_transposed(g: &Tensor, plan: Bilinear, dims: [usize; 4]) -> Result<Tensor> {
-    let value = on_cpu(g, |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(resize::bilinear_transposed(g, &plan), &dims))))?;
-    Ok(operator("resize_bilinear_transposed", value, &[g], move |incoming| Ok(vec![Some(bilinear(incoming.grad, plan, dims)?)])))
+    let value = on_cpu(
+        g,
+        |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(resize::bilinear_transposed(g, &plan), &dims))),
+    )?;
+    Ok(operator("resize_bilinear_transposed", value, &[g], move |incoming| {
+        Ok(vec![Some(bilinear(incoming.grad, plan, dims)?)])
+    }))
 }

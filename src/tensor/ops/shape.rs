@@ -13,7 +13,12 @@ impl Tensor {
     /// The number of elements differs.
     pub fn reshape(&self, dims: &[usize]) -> Result<Tensor> {
         if dims.iter().product::<usize>() != self.elements() {
-            return Err(Error::new(format!("cannot give a tensor of shape {:?} the shape {dims:?}: {} values against {}", self.dims(), self.elements(), dims.iter().product::<usize>())));
+            return Err(Error::new(format!(
+                "cannot give a tensor of shape {:?} the shape {dims:?}: {} values against {}",
+                self.dims(),
+                self.elements(),
+                dims.iter().product::<usize>()
+            )));
         }
         let value = self.raw().contiguous()?.reshape(dims)?;
         let own = self.dims().to_vec();
@@ -54,7 +59,11 @@ impl Tensor {
             }
         }
         if order.len() != self.rank() || back.contains(&usize::MAX) {
-            return Err(Error::new(format!("{order:?} is not an order of the {} dimensions of shape {:?}", self.rank(), self.dims())));
+            return Err(Error::new(format!(
+                "{order:?} is not an order of the {} dimensions of shape {:?}",
+                self.rank(),
+                self.dims()
+            )));
         }
         let value = self.raw().permute(order)?;
         Ok(operator("permute", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.permute(&back)?)])))
@@ -64,7 +73,10 @@ impl Tensor {
     pub fn t(&self) -> Result<Tensor> {
         let rank = self.rank();
         if rank < 2 {
-            return Err(Error::new(format!("cannot transpose a tensor of shape {:?}; it needs two dimensions", self.dims())));
+            return Err(Error::new(format!(
+                "cannot transpose a tensor of shape {:?}; it needs two dimensions",
+                self.dims()
+            )));
         }
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(rank - 2, rank - 1);
@@ -96,12 +108,21 @@ impl Tensor {
     /// # Errors
     /// The part reaches past the end.
     pub fn narrow(&self, dim: usize, start: usize, length: usize) -> Result<Tensor> {
-        let full = *self.dims().get(dim).ok_or_else(|| Error::new(format!("there is no dimension {dim} in a tensor of shape {:?}", self.dims())))?;
+        let full = *self
+            .dims()
+            .get(dim)
+            .ok_or_else(|| Error::new(format!("there is no dimension {dim} in a tensor of shape {:?}", self.dims())))?;
         if start + length > full {
-            return Err(Error::new(format!("cannot take {start}..{} of dimension {dim} of shape {:?}", start + length, self.dims())));
+            return Err(Error::new(format!(
+                "cannot take {start}..{} of dimension {dim} of shape {:?}",
+                start + length,
+                self.dims()
+            )));
         }
         let value = self.raw().narrow(dim, start, length)?;
-        Ok(operator("narrow", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.pad(dim, start, full - start - length)?)])))
+        Ok(operator("narrow", value, &[self], move |incoming| {
+            Ok(vec![Some(incoming.grad.pad(dim, start, full - start - length)?)])
+        }))
     }
 
     /// Zeros before and after along dimension `dim`.
@@ -123,9 +144,14 @@ impl Tensor {
             return Err(Error::new("cannot join an empty list of tensors"));
         };
         for other in tensors {
-            let fits = other.rank() == first.rank() && other.dims().iter().zip(first.dims()).enumerate().all(|(i, (a, b))| i == dim || a == b);
+            let fits = other.rank() == first.rank()
+                && other.dims().iter().zip(first.dims()).enumerate().all(|(i, (a, b))| i == dim || a == b);
             if !fits || dim >= first.rank() {
-                return Err(Error::new(format!("cannot join tensors of shapes {:?} and {:?} along dimension {dim}", first.dims(), other.dims())));
+                return Err(Error::new(format!(
+                    "cannot join tensors of shapes {:?} and {:?} along dimension {dim}",
+                    first.dims(),
+                    other.dims()
+                )));
             }
         }
         let raws: Vec<&Raw> = tensors.iter().map(|tensor| tensor.raw()).collect();
@@ -161,7 +187,10 @@ impl Tensor {
     pub fn rotate90(&self, k: usize) -> Result<Tensor> {
         let rank = self.rank();
         if rank < 2 {
-            return Err(Error::new(format!("cannot turn a tensor of shape {:?}; it needs rows and columns", self.dims())));
+            return Err(Error::new(format!(
+                "cannot turn a tensor of shape {:?}; it needs rows and columns",
+                self.dims()
+            )));
         }
         match k % 4 {
             0 => Ok(self.clone()),

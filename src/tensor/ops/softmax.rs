@@ -10,7 +10,10 @@ impl Tensor {
     fn last(&self) -> Result<usize> {
         match self.dims().last() {
             Some(length) if *length > 0 => Ok(self.rank() - 1),
-            _ => Err(Error::new(format!("a softmax needs a last dimension with values, and was given shape {:?}", self.dims()))),
+            _ => Err(Error::new(format!(
+                "a softmax needs a last dimension with values, and was given shape {:?}",
+                self.dims()
+            ))),
         }
     }
 
@@ -59,7 +62,11 @@ impl Tensor {
     pub fn soft_cross_entropy(&self, targets: &Tensor) -> Result<Tensor> {
         let [rows, classes] = self.dims2()?;
         if targets.dims() != [rows, classes] {
-            return Err(Error::new(format!("logits are {:?}, targets are {:?}; both must be [rows, classes]", self.dims(), targets.dims())));
+            return Err(Error::new(format!(
+                "logits are {:?}, targets are {:?}; both must be [rows, classes]",
+                self.dims(),
+                targets.dims()
+            )));
         }
         if rows == 0 {
             return Err(Error::new("a cross-entropy of no rows"));

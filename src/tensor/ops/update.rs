@@ -20,7 +20,13 @@ pub struct AdamStep {
 
 /// One step of Adam for one parameter: the new value, mean and square. The old ones stay as they are, because a graph may
 /// still hold them.
-pub fn adam_step(value: &Tensor, grad: &Tensor, mean: &Tensor, square: &Tensor, step: &AdamStep) -> Result<(Tensor, Tensor, Tensor)> {
+pub fn adam_step(
+    value: &Tensor,
+    grad: &Tensor,
+    mean: &Tensor,
+    square: &Tensor,
+    step: &AdamStep,
+) -> Result<(Tensor, Tensor, Tensor)> {
     let dims = value.dims();
     if value.on_cpu() {
         return typed!(value, T => with_slice::<T, _>(value.raw(), |p| with_slice::<T, _>(grad.raw(), |g| with_slice::<T, _>(mean.raw(), |m| with_slice::<T, _>(square.raw(), |v| {
