@@ -2,6 +2,8 @@
 #![allow(unsafe_code)] // Outputs are not zeroed before kernels write them: a memory pass each, a tenth of a step.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 use rayon::prelude::*;
 
@@ -69,6 +71,46 @@ impl<T> SharedMut<T> {
 #[repr(C, align(64))]
 struct Line(#[allow(dead_code)] [u8; 64]);
 
+/// Floats that start on a cache line.
+pub struct Aligned<T> {
+    lines: Vec<Line>,
+    len: usize,
+    of: PhantomData<T>,
+}
+
+impl<T: Real> Aligned<T> {
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        let lines = vec![Line([0; 64]); (len * size_of::<T>()).div_ceil(size_of::<Line>())];
+        Self { lines, len, of: PhantomData }
+    }
+
+    /// Makes room for `len` elements; new ones are 0, old ones keep their values.
+    fn resize(&mut self, len: usize) {
+        let needed = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+        if self.lines.len() < needed {
+            self.lines.resize(needed, Line([0; 64]));
+        }
+        self.len = len;
+    }
+}
+
+impl<T: Real> Deref for Aligned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the lines are initialised bytes that hold `len` elements, and any bytes are a float.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast::<T>(), self.len) }
+    }
+}
+
+impl<T: Real> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<T>(), self.len) }
+    }
+}
+
 thread_local! {
     static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
@@ -78,16 +120,11 @@ thread_local! {
 /// The values are whatever the last user left: initialised, but of no meaning.
 pub fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     // Taken out, not borrowed: should `f` come here again on this thread, it finds an empty vector and grows its own.
-    let mut lines = SCRATCH.with(|scratch| std::mem::take(&mut *scratch.borrow_mut()));
-    let needed = (len * size_of::<T>()).div_ceil(size_of::<Line>());
-    if lines.len() < needed {
-        lines.resize(needed, Line([0; 64]));
-    }
-    // SAFETY: the lines are initialised bytes, `T` is a float for which every pattern is a value, lines are
-    // aligned to 64 bytes, and they hold at least `len` elements.
-    let slice = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<T>(), len) };
-    let result = f(slice);
-    SCRATCH.with(|scratch| *scratch.borrow_mut() = lines);
+    let lines = SCRATCH.with(|scratch| std::mem::take(&mut *scratch.borrow_mut()));
+    let mut memory = Aligned { lines, len: 0, of: PhantomData };
+    memory.resize(len);
+    let result = f(&mut memory);
+    SCRATCH.with(|scratch| *scratch.borrow_mut() = memory.lines);
     result
 }
 

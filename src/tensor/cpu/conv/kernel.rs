@@ -38,6 +38,35 @@ pub struct Block<T> {
     pub channels: usize,
 }
 
+/// Neighbouring pixels of a row: where the input of the first starts, and which pixel of the line of outputs it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Segment {
+    pub input: usize,
+    pub pixel: usize,
+    /// Pixels that count.
+    pub count: usize,
+}
+
+/// A block of output channels, side by side in vectors, to be correlated over some segments.
+pub struct Wide<T> {
+    /// The packed input: channel `c`, tap `t` of the `k`th pixel of the segment at `o` is
+    /// `x[c * channel + taps[t] + o + k]`.
+    pub x: *const T,
+    /// Input channels.
+    pub ci: usize,
+    /// Elements from one input channel to the next.
+    pub channel: usize,
+    /// Offset of each tap.
+    pub taps: *const usize,
+    pub n_taps: usize,
+    /// Packed weights, `[ci][tap][block]`.
+    pub weights: *const T,
+    /// One value per channel of the block, or null to add to what `line` holds.
+    pub bias: *const T,
+    /// `[pixel][block]`.
+    pub line: *mut T,
+}
+
 /// Shifted, zero-padded copies of a channel's planes: row `r`, column `c` is the plane's
 /// `(row + r * row_step, column + c * column_step)`, or 0 outside it.
 #[derive(Debug, Clone)]
@@ -109,14 +138,21 @@ pub struct Kernels<T> {
     pub block: usize,
     /// Correlates one block; the flag says that it is packed half as wide.
     pub correlate: unsafe fn(&Block<T>, &[Span], bool),
+    /// Pixels in a segment, longest first: a width that one of them divides wastes none.
+    pub segments: [usize; 2],
+    /// Correlates a block of 1 or 2 vectors of channels over segments of the given length.
+    pub wide: unsafe fn(&Wide<T>, &[Segment], usize, usize),
     /// Copies one channel's planes.
     pub shift: unsafe fn(&Planes<T>, &[Shift]),
     /// Channels of `x` that `outer` takes for runs of 1, 2 and 3 neighbouring taps.
     pub outer_channels: [usize; 3],
     /// Adds to the accumulators of one tile: run length, vectors across `g` (1 or 2).
     pub outer: unsafe fn(&Outer<T>, usize, usize),
-    /// `(from, stride, rows, columns, to, pitch)`: see [`Vector::transpose`]; any number of columns.
+    /// `(from, stride, rows, columns, to, pitch)`: `from[r * stride + c]` goes to `to[c * pitch + r]`, for at most
+    /// `lanes` rows and any number of columns; of each of these, elements from `rows` to `lanes` become 0.
     pub transpose: unsafe fn(*const T, usize, usize, usize, *mut T, usize),
+    /// The same for any number of rows and at most `lanes` columns, and nothing else is written.
+    pub transpose_back: unsafe fn(*const T, usize, usize, usize, *mut T, usize),
 }
 
 /// A float with inner loops of its own.
@@ -125,32 +161,17 @@ pub trait Kernel: Sized + 'static {
     fn kernels(isa: Isa) -> &'static Kernels<Self>;
 }
 
-/// A loop over `0..END`, for an `END` of at most 12 that is known at compile time, written out. Accumulators must be
-/// indexed by constants to live in registers; a loop leaves that to the optimiser, which is not always so kind.
-macro_rules! unrolled {
-    ($i:ident in 0..$end:ident $body:block) => {
-        unrolled!($i, $end, $body, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-    };
-    ($i:ident, $end:ident, $body:block, $($k:literal),*) => {
-        const { assert!($end <= 12) };
-        $(if $end > $k {
-            let $i = $k;
-            $body
-        })*
-    };
-}
-
 /// `M` output channels by `N` vectors.
 #[inline(always)]
 unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, spans: &[Span]) {
     // SAFETY: the caller gives `N` spans, weights `M` wide and an input that holds every tap of every span.
     unsafe {
         let mut acc = [[V::splat(V::Elem::ZERO); N]; M];
-        unrolled!(m in 0..M {
+        unrolled!(m in 0..M of 8 {
             acc[m] = [V::splat(*b.bias.add(m)); N];
         });
         let mut from = [b.x; N];
-        unrolled!(n in 0..N {
+        unrolled!(n in 0..N of 8 {
             from[n] = b.x.add(spans.get_unchecked(n).input);
         });
         let mut w = b.weights;
@@ -160,23 +181,23 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, sp
                 let offset = channel + *b.taps.add(t);
                 if N <= M {
                     let mut x = [acc[0][0]; N];
-                    unrolled!(n in 0..N {
+                    unrolled!(n in 0..N of 8 {
                         x[n] = V::load(from[n].add(offset));
                     });
-                    unrolled!(m in 0..M {
+                    unrolled!(m in 0..M of 8 {
                         let w = V::splat(*w.add(m));
-                        unrolled!(n in 0..N {
+                        unrolled!(n in 0..N of 8 {
                             acc[m][n] = x[n].mul_add(w, acc[m][n]);
                         });
                     });
                 } else {
                     let mut factors = [acc[0][0]; M];
-                    unrolled!(m in 0..M {
+                    unrolled!(m in 0..M of 8 {
                         factors[m] = V::splat(*w.add(m));
                     });
-                    unrolled!(n in 0..N {
+                    unrolled!(n in 0..N of 8 {
                         let x = V::load(from[n].add(offset));
-                        unrolled!(m in 0..M {
+                        unrolled!(m in 0..M of 8 {
                             acc[m][n] = x.mul_add(factors[m], acc[m][n]);
                         });
                     });
@@ -185,10 +206,10 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, sp
             }
             channel += b.channel;
         }
-        unrolled!(m in 0..M {
+        unrolled!(m in 0..M of 8 {
             if m < b.channels {
                 let out = b.out.add(m * b.out_channel);
-                unrolled!(n in 0..N {
+                unrolled!(n in 0..N of 8 {
                     let span = spans.get_unchecked(n);
                     if span.lanes == V::LANES {
                         acc[m][n].store(out.add(span.output));
@@ -247,6 +268,83 @@ unsafe fn correlate<V: Vector, const WIDE: usize, const NARROW: usize>(
                 }
             };
             spans = &spans[taken..];
+        }
+    }
+}
+
+/// `S` segments of `K` pixels by `N` vectors of channels.
+#[inline(always)]
+unsafe fn wide_tile<V: Vector, const K: usize, const S: usize, const N: usize>(
+    b: &Wide<V::Elem>,
+    segments: &[Segment],
+) {
+    // SAFETY: the caller gives `S` segments, weights of `N` vectors and an input that holds every tap of every pixel.
+    unsafe {
+        let mut acc = [[[V::splat(V::Elem::ZERO); N]; K]; S];
+        let mut from = [b.x; S];
+        let mut line = [b.line; S];
+        unrolled!(s in 0..S of 4 {
+            let segment = segments.get_unchecked(s);
+            from[s] = b.x.add(segment.input);
+            line[s] = b.line.add(segment.pixel * N * V::LANES);
+            unrolled!(k in 0..K of 8 {
+                unrolled!(n in 0..N of 2 {
+                    if !b.bias.is_null() {
+                        acc[s][k][n] = V::load(b.bias.add(n * V::LANES));
+                    } else if k < segment.count {
+                        acc[s][k][n] = V::load(line[s].add((k * N + n) * V::LANES));
+                    }
+                });
+            });
+        });
+        let mut w = b.weights;
+        let mut channel = 0;
+        for _ in 0..b.ci {
+            for t in 0..b.n_taps {
+                let offset = channel + *b.taps.add(t);
+                let mut factors = [acc[0][0][0]; N];
+                unrolled!(n in 0..N of 2 {
+                    factors[n] = V::load(w.add(n * V::LANES));
+                });
+                unrolled!(s in 0..S of 4 {
+                    let x = from[s].add(offset);
+                    unrolled!(k in 0..K of 8 {
+                        let x = V::splat(*x.add(k));
+                        unrolled!(n in 0..N of 2 {
+                            acc[s][k][n] = factors[n].mul_add(x, acc[s][k][n]);
+                        });
+                    });
+                });
+                w = w.add(N * V::LANES);
+            }
+            channel += b.channel;
+        }
+        unrolled!(s in 0..S of 4 {
+            let count = segments.get_unchecked(s).count;
+            unrolled!(k in 0..K of 8 {
+                if k < count {
+                    unrolled!(n in 0..N of 2 {
+                        acc[s][k][n].store(line[s].add((k * N + n) * V::LANES));
+                    });
+                }
+            });
+        });
+    }
+}
+
+/// All segments of a block, as many at a time as fill the registers.
+#[inline(always)]
+unsafe fn wide<V: Vector, const K: usize, const S: usize, const N: usize>(b: &Wide<V::Elem>, mut segments: &[Segment]) {
+    // SAFETY: the caller's contract is `wide_tile`'s.
+    unsafe {
+        while segments.len() >= S {
+            wide_tile::<V, K, S, N>(b, segments);
+            segments = &segments[S..];
+        }
+        match segments.len() {
+            0 => {}
+            1 => wide_tile::<V, K, 1, N>(b, segments),
+            _ => wide_tile::<V, K, 2, N>(b, segments),
         }
     }
 }
@@ -326,9 +424,9 @@ unsafe fn outer_tile<V: Vector, const C: usize, const J: usize, const N: usize>(
     // SAFETY: the caller gives accumulators `[C][J][N * LANES]`, and `x` and `g` for every pixel.
     unsafe {
         let mut acc = [[[V::splat(V::Elem::ZERO); N]; J]; C];
-        unrolled!(c in 0..C {
-            unrolled!(j in 0..J {
-                unrolled!(n in 0..N {
+        unrolled!(c in 0..C of 12 {
+            unrolled!(j in 0..J of 4 {
+                unrolled!(n in 0..N of 2 {
                     acc[c][j][n] = V::load(o.acc.add(((c * J + j) * N + n) * V::LANES));
                 });
             });
@@ -339,13 +437,13 @@ unsafe fn outer_tile<V: Vector, const C: usize, const J: usize, const N: usize>(
                 let mut x = o.x.add(image * o.image + row * o.row);
                 for _ in 0..o.columns {
                     let mut factors = [acc[0][0][0]; N];
-                    unrolled!(n in 0..N {
+                    unrolled!(n in 0..N of 2 {
                         factors[n] = V::load(g.add(n * V::LANES));
                     });
-                    unrolled!(c in 0..C {
-                        unrolled!(j in 0..J {
+                    unrolled!(c in 0..C of 12 {
+                        unrolled!(j in 0..J of 4 {
                             let x = V::splat(*x.add(c * o.channel + j));
-                            unrolled!(n in 0..N {
+                            unrolled!(n in 0..N of 2 {
                                 acc[c][j][n] = factors[n].mul_add(x, acc[c][j][n]);
                             });
                         });
@@ -355,9 +453,9 @@ unsafe fn outer_tile<V: Vector, const C: usize, const J: usize, const N: usize>(
                 }
             }
         }
-        unrolled!(c in 0..C {
-            unrolled!(j in 0..J {
-                unrolled!(n in 0..N {
+        unrolled!(c in 0..C of 12 {
+            unrolled!(j in 0..J of 4 {
+                unrolled!(n in 0..N of 2 {
                     acc[c][j][n].store(o.acc.add(((c * J + j) * N + n) * V::LANES));
                 });
             });
@@ -374,19 +472,34 @@ unsafe fn transpose<V: Vector>(
     to: *mut V::Elem,
     pitch: usize,
 ) {
-    let mut c = 0;
-    while c < columns {
+    for c in (0..columns).step_by(V::LANES) {
         let block = (columns - c).min(V::LANES);
         // SAFETY: the caller's contract, block by block.
-        unsafe { V::transpose(from.add(c), stride, rows, block, to.add(c * pitch), pitch) };
-        c += block;
+        unsafe { V::transpose(from.add(c), stride, rows, block, to.add(c * pitch), pitch, false) };
+    }
+}
+
+#[inline(always)]
+unsafe fn transpose_back<V: Vector>(
+    from: *const V::Elem,
+    stride: usize,
+    rows: usize,
+    columns: usize,
+    to: *mut V::Elem,
+    pitch: usize,
+) {
+    for r in (0..rows).step_by(V::LANES) {
+        let block = (rows - r).min(V::LANES);
+        // SAFETY: the caller's contract, block by block.
+        unsafe { V::transpose(from.add(r * stride), stride, block, columns, to.add(r), pitch, true) };
     }
 }
 
 macro_rules! kernels {
     (
         $name:ident, $elem:ty, $vector:ty, features: [$($feature:literal)?],
-        block: $wide:literal / $narrow:literal, outer: [$one:literal, $two:literal, $three:literal]
+        block: $wide:literal / $narrow:literal,
+        segments: [$long:literal x $longs:literal, $short:literal x $shorts:literal], outer: [$one:literal, $two:literal, $three:literal]
     ) => {
         mod $name {
             use super::*;
@@ -395,6 +508,19 @@ macro_rules! kernels {
             unsafe fn correlate(block: &Block<$elem>, spans: &[Span], narrow: bool) {
                 // SAFETY: the same contract.
                 unsafe { super::correlate::<$vector, $wide, $narrow>(block, spans, narrow) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn wide(block: &Wide<$elem>, segments: &[Segment], length: usize, vectors: usize) {
+                // SAFETY: the same contract.
+                unsafe {
+                    match (length == $long, vectors) {
+                        (true, 1) => super::wide::<$vector, $long, $longs, 1>(block, segments),
+                        (true, _) => super::wide::<$vector, $long, $longs, 2>(block, segments),
+                        (false, 1) => super::wide::<$vector, $short, $shorts, 1>(block, segments),
+                        (false, _) => super::wide::<$vector, $short, $shorts, 2>(block, segments),
+                    }
+                }
             }
 
             $(#[target_feature(enable = $feature)])?
@@ -431,29 +557,46 @@ macro_rules! kernels {
                 unsafe { super::transpose::<$vector>(from, stride, rows, columns, to, pitch) }
             }
 
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn transpose_back(
+                from: *const $elem,
+                stride: usize,
+                rows: usize,
+                columns: usize,
+                to: *mut $elem,
+                pitch: usize,
+            ) {
+                // SAFETY: the same contract.
+                unsafe { super::transpose_back::<$vector>(from, stride, rows, columns, to, pitch) }
+            }
+
             pub static KERNELS: Kernels<$elem> = Kernels {
                 lanes: <$vector as Vector>::LANES,
                 block: $wide,
                 correlate,
+                segments: [$long, $short],
+                wide,
                 shift,
                 outer_channels: [$one, $two, $three],
                 outer,
                 transpose,
+                transpose_back,
             };
         }
     };
 }
 
-// 8 x 3 sums of 32 registers leave room for 3 inputs and a weight; 4 x 3 of 16 likewise.
+// 8 x 3 sums of 32 registers leave room for 3 inputs and a weight; 4 x 3 of 16 likewise. Two vectors of channels by
+// 14 or 12 pixels leave room for two weights and an input; 6 pixels of 16 registers likewise.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f32, f32, std::arch::x86_64::__m512, features: ["avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"],
-    block: 8 / 4, outer: [12, 6, 4]);
+    block: 8 / 4, segments: [7 x 2, 4 x 3], outer: [12, 6, 4]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f32, f32, std::arch::x86_64::__m256, features: ["avx2,fma"], block: 4 / 2, outer: [6, 3, 2]);
-kernels!(portable_f32, f32, Plain<f32, 4>, features: [], block: 4 / 2, outer: [6, 3, 2]);
+kernels!(avx2_f32, f32, std::arch::x86_64::__m256, features: ["avx2,fma"], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
+kernels!(portable_f32, f32, Plain<f32, 4>, features: [], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f64, f64, Plain<f64, 4>, features: ["avx2,fma"], block: 4 / 2, outer: [6, 3, 2]);
-kernels!(portable_f64, f64, Plain<f64, 2>, features: [], block: 4 / 2, outer: [6, 3, 2]);
+kernels!(avx2_f64, f64, Plain<f64, 4>, features: ["avx2,fma"], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
+kernels!(portable_f64, f64, Plain<f64, 2>, features: [], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
 
 impl Kernel for f32 {
     fn kernels(isa: Isa) -> &'static Kernels<f32> {

@@ -1,18 +1,43 @@
 //! Convolution over `[n, c, h, w]`, and its two gradients: each is the gradient of the other two.
 //!
-//! Everything goes through two plans: [`direct`] correlates (a forward pass of any stride, and the gradient of the
-//! input, which is also the forward pass of a transposed convolution), [`weight`] takes the gradient of the weights.
+//! [`correlation`] serves a forward pass of any stride, and the gradient of the input, which is also the forward pass
+//! of a transposed convolution: with vectors along [`channels`], or, where there are few, along [`pixels`]. [`weight`]
+//! takes the gradient of the weights. None of them makes a matrix of patches.
+//!
 //! [`kernel`] holds their inner loops, compiled for each instruction set from one text.
 
-mod direct;
+/// A loop over `0..END`, for an `END` known at compile time, written out: `of` names a number that `END` does not pass,
+/// and is small, for loops nest and the compiler sees every turn. Accumulators must be indexed by constants to live in
+/// registers; a loop leaves that to the optimiser, which is not always so kind.
+macro_rules! unrolled {
+    ($i:ident in 0..$end:tt of 2 $body:block) => { unrolled!($i, $end, 2, $body, 0, 1) };
+    ($i:ident in 0..$end:tt of 4 $body:block) => { unrolled!($i, $end, 4, $body, 0, 1, 2, 3) };
+    ($i:ident in 0..$end:tt of 8 $body:block) => { unrolled!($i, $end, 8, $body, 0, 1, 2, 3, 4, 5, 6, 7) };
+    ($i:ident in 0..$end:tt of 12 $body:block) => {
+        unrolled!($i, $end, 12, $body, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+    };
+    ($i:ident in 0..$end:tt of 16 $body:block) => {
+        unrolled!($i, $end, 16, $body, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    };
+    ($i:ident, $end:tt, $most:literal, $body:block, $($k:literal),*) => {
+        const { assert!($end <= $most) };
+        $(if $end > $k {
+            let $i = $k;
+            $body
+        })*
+    };
+}
+mod channels;
+mod correlation;
 mod kernel;
+mod pixels;
 mod vector;
 mod weight;
 
 #[cfg(test)]
 mod tests;
 
-use direct::{Correlation, Pass, pack};
+use correlation::{Blocks, Correlation, Pass, pack};
 pub use kernel::Kernel;
 
 use super::dispatch::Isa;
@@ -73,9 +98,10 @@ pub fn backward_weight<T: Real>(x: &[T], g: &[T], c: &Conv) -> Vec<T> {
 fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
     let kernels = T::kernels(isa);
     let taps = c.kh * c.kw;
+    let blocks = Blocks::new(kernels, c.co, c.ci, [c.kh, c.kw]);
     let pass = Pass {
         taps: (0..taps).map(|t| [t / c.kw, t % c.kw]).collect(),
-        weights: pack(kernels, [c.co, c.ci, taps], |o, i, t| w[(o * c.ci + i) * taps + t]),
+        weights: pack(&blocks, [c.ci, taps], |o, i, t| w[(o * c.ci + i) * taps + t]),
     };
     let correlation = Correlation {
         n: c.n,
@@ -86,6 +112,7 @@ fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv)
         stride: c.stride,
         before: [c.pad[0] as isize, c.pad[2] as isize],
         window: [c.kh, c.kw],
+        blocks,
         passes: vec![pass],
         output: [c.out_h(), c.out_w()],
         step: [1, 1],
@@ -116,13 +143,14 @@ fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], c: &Conv) -> Vec<T> {
         (first, (offsets().max().unwrap_or(0) - first + 1) as usize)
     };
     let ((top, window_h), (left, window_w)) = (extent(&rows), extent(&columns));
+    let blocks = Blocks::new(kernels, c.ci, c.co, [window_h, window_w]);
     let mut passes = Vec::with_capacity(stride_y * stride_x);
     for row_taps in &rows {
         for column_taps in &columns {
             let taps: Vec<_> = row_taps.iter().flat_map(|&r| column_taps.iter().map(move |&c| (r, c))).collect();
             passes.push(Pass {
                 taps: taps.iter().map(|((_, y), (_, x))| [(y - top) as usize, (x - left) as usize]).collect(),
-                weights: pack(kernels, [c.ci, c.co, taps.len()], |out, input, t| {
+                weights: pack(&blocks, [c.co, taps.len()], |out, input, t| {
                     let ((i, _), (j, _)) = taps[t];
                     w[((input * c.ci + out) * c.kh + i) * c.kw + j]
                 }),
@@ -138,6 +166,7 @@ fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], c: &Conv) -> Vec<T> {
         stride: [1, 1],
         before: [-top, -left],
         window: [window_h, window_w],
+        blocks,
         passes,
         output: [c.h, c.w],
         step: c.stride,

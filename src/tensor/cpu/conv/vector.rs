@@ -31,8 +31,8 @@ pub trait Vector: Copy {
     /// `self * factor + sum`.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     /// Writes the transpose of a block of `rows` by `columns` elements (each at most `LANES`): element `(r, c)`,
-    /// read from `from[r * stride + c]`, goes to `to[c * pitch + r]`. Writes `LANES` elements of each of the
-    /// `columns` rows of `to`, those past `rows` as 0.
+    /// read from `from[r * stride + c]`, goes to `to[c * pitch + r]`. Of each of the `columns` rows of `to`, elements
+    /// from `rows` to `LANES` become 0, or are left alone if `trim`.
     unsafe fn transpose(
         from: *const Self::Elem,
         stride: usize,
@@ -40,6 +40,7 @@ pub trait Vector: Copy {
         columns: usize,
         to: *mut Self::Elem,
         pitch: usize,
+        trim: bool,
     );
 }
 
@@ -104,9 +105,17 @@ impl<T: Real, const N: usize> Vector for Plain<T, N> {
         self
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const T, stride: usize, rows: usize, columns: usize, to: *mut T, pitch: usize) {
+    unsafe fn transpose(
+        from: *const T,
+        stride: usize,
+        rows: usize,
+        columns: usize,
+        to: *mut T,
+        pitch: usize,
+        trim: bool,
+    ) {
         for c in 0..columns {
-            for r in 0..N {
+            for r in 0..if trim { rows } else { N } {
                 // SAFETY: `(r, c)` lies in the caller's block, and `N` elements follow each row of `to`.
                 unsafe { *to.add(c * pitch + r) = if r < rows { *from.add(r * stride + c) } else { T::ZERO } }
             }
@@ -176,29 +185,39 @@ mod x86 {
             unsafe { _mm512_fmadd_ps(self, factor, sum) }
         }
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, stride: usize, rows: usize, columns: usize, to: *mut f32, pitch: usize) {
+        unsafe fn transpose(
+            from: *const f32,
+            stride: usize,
+            rows: usize,
+            columns: usize,
+            to: *mut f32,
+            pitch: usize,
+            trim: bool,
+        ) {
             unsafe {
                 let mut a = [_mm512_setzero_ps(); 16];
                 let mask = bits(0, columns) as u16;
-                for (r, row) in a.iter_mut().enumerate().take(rows) {
-                    *row = _mm512_maskz_loadu_ps(mask, from.add(r * stride));
-                }
+                unrolled!(r in 0..16 of 16 {
+                    if r < rows {
+                        a[r] = _mm512_maskz_loadu_ps(mask, from.add(r * stride));
+                    }
+                });
                 // Pairs of rows, then quadruples within each 128-bit quarter.
                 let mut b = a;
-                for k in 0..8 {
+                unrolled!(k in 0..8 of 8 {
                     b[2 * k] = _mm512_unpacklo_ps(a[2 * k], a[2 * k + 1]);
                     b[2 * k + 1] = _mm512_unpackhi_ps(a[2 * k], a[2 * k + 1]);
-                }
-                for k in 0..4 {
-                    for half in 0..2 {
+                });
+                unrolled!(k in 0..4 of 4 {
+                    unrolled!(half in 0..2 of 2 {
                         let low = _mm512_castps_pd(b[4 * k + half]);
                         let high = _mm512_castps_pd(b[4 * k + 2 + half]);
                         a[4 * k + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
                         a[4 * k + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-                    }
-                }
+                    });
+                });
                 // `a[4 k + c]` holds column `4 q + c` of rows `4 k..4 k + 4` in its quarter `q`.
-                for c in 0..4 {
+                unrolled!(c in 0..4 of 4 {
                     let t0 = _mm512_shuffle_f32x4::<0x88>(a[c], a[4 + c]);
                     let t1 = _mm512_shuffle_f32x4::<0xdd>(a[c], a[4 + c]);
                     let t2 = _mm512_shuffle_f32x4::<0x88>(a[8 + c], a[12 + c]);
@@ -207,10 +226,13 @@ mod x86 {
                     b[8 + c] = _mm512_shuffle_f32x4::<0xdd>(t0, t2);
                     b[4 + c] = _mm512_shuffle_f32x4::<0x88>(t1, t3);
                     b[12 + c] = _mm512_shuffle_f32x4::<0xdd>(t1, t3);
-                }
-                for (c, column) in b.iter().enumerate().take(columns) {
-                    _mm512_storeu_ps(to.add(c * pitch), *column);
-                }
+                });
+                let lanes = bits(0, if trim { rows } else { 16 }) as u16;
+                unrolled!(c in 0..16 of 16 {
+                    if c < columns {
+                        _mm512_mask_storeu_ps(to.add(c * pitch), lanes, b[c]);
+                    }
+                });
             }
         }
     }
@@ -282,32 +304,45 @@ mod x86 {
             unsafe { _mm256_fmadd_ps(self, factor, sum) }
         }
         #[inline(always)]
-        unsafe fn transpose(from: *const f32, stride: usize, rows: usize, columns: usize, to: *mut f32, pitch: usize) {
+        unsafe fn transpose(
+            from: *const f32,
+            stride: usize,
+            rows: usize,
+            columns: usize,
+            to: *mut f32,
+            pitch: usize,
+            trim: bool,
+        ) {
             unsafe {
                 let mut a = [_mm256_setzero_ps(); 8];
                 let chosen = mask(0, columns);
-                for (r, row) in a.iter_mut().enumerate().take(rows) {
-                    *row = _mm256_maskload_ps(from.add(r * stride), chosen);
-                }
+                unrolled!(r in 0..8 of 8 {
+                    if r < rows {
+                        a[r] = _mm256_maskload_ps(from.add(r * stride), chosen);
+                    }
+                });
                 let mut b = a;
-                for k in 0..4 {
+                unrolled!(k in 0..4 of 4 {
                     b[2 * k] = _mm256_unpacklo_ps(a[2 * k], a[2 * k + 1]);
                     b[2 * k + 1] = _mm256_unpackhi_ps(a[2 * k], a[2 * k + 1]);
-                }
-                for k in 0..2 {
-                    for half in 0..2 {
+                });
+                unrolled!(k in 0..2 of 2 {
+                    unrolled!(half in 0..2 of 2 {
                         let (low, high) = (b[4 * k + half], b[4 * k + 2 + half]);
                         a[4 * k + 2 * half] = _mm256_shuffle_ps::<0x44>(low, high);
                         a[4 * k + 2 * half + 1] = _mm256_shuffle_ps::<0xee>(low, high);
-                    }
-                }
-                for c in 0..4 {
+                    });
+                });
+                unrolled!(c in 0..4 of 4 {
                     b[c] = _mm256_permute2f128_ps::<0x20>(a[c], a[4 + c]);
                     b[4 + c] = _mm256_permute2f128_ps::<0x31>(a[c], a[4 + c]);
-                }
-                for (c, column) in b.iter().enumerate().take(columns) {
-                    _mm256_storeu_ps(to.add(c * pitch), *column);
-                }
+                });
+                let lanes = if trim { rows } else { 8 };
+                unrolled!(c in 0..8 of 8 {
+                    if c < columns {
+                        b[c].store_first(to.add(c * pitch), lanes);
+                    }
+                });
             }
         }
     }
