@@ -15,7 +15,7 @@ use crate::options::Value;
 use crate::progress::{Observer, Picture, Several, Stop};
 use crate::run::{About, Run, Status};
 use crate::script::session::on_script_thread;
-use crate::script::{Diagnostic, Display, Front, Given, Host, Session};
+use crate::script::{Diagnostic, Display, Front, Given, Host, Mute, Session};
 use crate::terminal::{Manner, Terminal};
 use crate::{repl, report, tensor};
 
@@ -344,23 +344,6 @@ fn resumed(dir: &Path) -> Result<Prepared> {
     let device = facts.device.split_whitespace().next().unwrap_or("auto").to_string();
     let given = Given { params: params.collect(), seed: Some(facts.seed), device };
     Ok(Prepared { path: facts.path.clone(), text: run.script().to_string(), given, run })
-}
-
-/// A front for sessions that only answer a question.
-struct Mute;
-
-impl Front for Mute {
-    fn print(&self, _text: &str) {}
-    fn show(&self, _display: &Display) {}
-    fn observer(&self) -> Arc<dyn Observer> {
-        Arc::new(crate::progress::Silent)
-    }
-    fn record(&self, _name: &str, _value: &serde_json::Value) -> Result<()> {
-        Ok(())
-    }
-    fn picture(&self, _name: &str, _picture: &Picture) -> Result<Option<String>> {
-        Ok(None)
-    }
 }
 
 fn manual(name: Option<&str>, format: Format) -> Result<()> {

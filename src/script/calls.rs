@@ -19,8 +19,8 @@ pub struct Prepared {
 const CALL: &str = ".call";
 
 /// Prepares `text`. `variables` are those of earlier cells; `is_function` says whether a name is a function already.
-pub fn prepare<'a>(
-    text: &'a str,
+pub fn prepare(
+    text: &str,
     variables: impl IntoIterator<Item = String>,
     is_function: impl Fn(&str) -> bool,
 ) -> Prepared {

@@ -201,3 +201,43 @@ fn everywhere(manual: &Manual, names: &Names, word: &str) -> Vec<Suggestion> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Stop;
+    use crate::script::{Given, Mute};
+    use std::path::Path;
+
+    fn suggested(cells: &[&str], text: &str) -> Vec<String> {
+        let host = Host::new(Box::new(Mute), Stop::default(), Given::default());
+        let mut session = Session::new(host, Path::new(""));
+        for cell in cells {
+            drop(session.cell(cell).unwrap());
+        }
+        let names = Names::of(&session);
+        let found = complete(session.host(), session.engine(), &names, text, text.len());
+        found.suggestions.into_iter().map(|suggestion| format!("{}{}", &text[..found.start], suggestion.text)).collect()
+    }
+
+    #[test]
+    fn names_go_on_by_where_they_stand() {
+        assert_eq!(suggested(&[], "gan::tr"), ["gan::train("]);
+        assert_eq!(suggested(&["let labelled = 1;", "fn label_all(a, b) { a }"], "let x = labe"), [
+            "let x = labelled", "let x = label_all(", "let x = label::", "let x = label("
+        ]);
+        assert_eq!(suggested(&["let t = tensor::zeros([2]);"], "t.sha"), ["t.shape"]);
+        assert_eq!(suggested(&["let t = tensor::zeros([2]);"], "t.known_b"), [] as [&str; 0]);
+        assert_eq!(suggested(&[], "x.known_b"), ["x.known_batches("]);
+    }
+
+    #[test]
+    fn options_and_choices_are_those_of_the_place() {
+        assert_eq!(suggested(&[], "gan::train(data, #{ steps: 5, penalty_w"), ["gan::train(data, #{ steps: 5, penalty_weight: "]);
+        assert_eq!(suggested(&[], "gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_s"), [
+            "gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_share: "
+        ]);
+        assert_eq!(suggested(&[], "#{ loss: \"hin"), ["#{ loss: \"hinge"]);
+        assert_eq!(suggested(&[], "gan::train(data, #{ steps: le"), ["gan::train(data, #{ steps: let"]);
+    }
+}

@@ -17,7 +17,7 @@ pub struct Diagnostic {
     /// What went wrong.
     pub error: Error,
     /// Where in the script, if anywhere.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// The functions it went through, outermost first, with where each was called.
     pub calls: Vec<(String, Option<Place>)>,
 }
@@ -94,7 +94,7 @@ impl Diagnostic {
                 _ => break,
             }
         }
-        Self { error: describe(innermost, context), place, calls }
+        Self { error: describe(innermost, context), place: place.map(Box::new), calls }
     }
 
     /// Whether a person asked for the stop.
@@ -117,7 +117,7 @@ fn describe(error: &EvalAltResult, context: &Context<'_>) -> Error {
         E::ErrorModuleNotFound(name, _) => {
             let name = name.trim_end_matches(':');
             let namespaces = context.manual.namespaces();
-            table::unknown("namespace", name, namespaces.into_iter())
+            table::unknown("namespace", name, namespaces)
         }
         E::ErrorPropertyNotFound(name, _) => Error::new(format!("there is no property `{name}`")),
         E::ErrorDotExpr(text, _) => property(text, context),
@@ -153,14 +153,14 @@ fn thrown(value: &Dynamic) -> Error {
     if let Some(error) = value.clone().try_cast::<Error>() {
         return error;
     }
-    if let Some(map) = value.read_lock::<Map>() {
-        if let Some(message) = map.get("message") {
-            let error = Error::new(message.to_string());
-            return match map.get("help") {
-                Some(help) => error.help(help.to_string()),
-                None => error,
-            };
-        }
+    if let Some(map) = value.read_lock::<Map>()
+        && let Some(message) = map.get("message")
+    {
+        let error = Error::new(message.to_string());
+        return match map.get("help") {
+            Some(help) => error.help(help.to_string()),
+            None => error,
+        };
     }
     Error::new(match value.clone().into_string() {
         Ok(text) => text,
@@ -393,7 +393,7 @@ mod tests {
     fn a_message_shows_its_line_and_a_caret() {
         let place = Place { source: "cell [3]".into(), line: 2, column: 8, text: "  gan::train(#{ lrr: 2e-4 })".into() };
         let error = Error::new("`gan::train` has no option `lrr`").help("a similar option exists: `lr`");
-        let shown = Diagnostic { error, place: Some(place), calls: vec![] }.to_string();
+        let shown = Diagnostic { error, place: Some(Box::new(place)), calls: vec![] }.to_string();
         assert_eq!(
             shown,
             "error: `gan::train` has no option `lrr`\n --> cell [3]:2:8\n  |\n2 |   gan::train(#{ lrr: 2e-4 })\n  |        ^\nhelp: a similar option exists: `lr`"

@@ -56,8 +56,9 @@ pub fn know<T: Show>(engine: &mut Engine) {
         |value| value.read_lock::<T>().map(|value| value.full()).unwrap_or_default(),
     );
     SHOWERS.lock().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<T>(), shower);
-    engine.register_fn("to_string", |value: &mut T| value.short());
-    engine.register_fn("to_debug", |value: &mut T| value.short());
+    // By value: constants are shown as well.
+    engine.register_fn("to_string", |value: T| value.short());
+    engine.register_fn("to_debug", |value: T| value.short());
 }
 
 fn shower(value: &Dynamic) -> Option<Shower> {
@@ -132,7 +133,7 @@ pub fn float(number: f64) -> String {
 pub fn rounded(number: f64) -> String {
     let text = match number.abs() {
         _ if !number.is_finite() => return format!("{number}"),
-        size if size == 0.0 => return "0".into(),
+        0.0 => return "0".into(),
         size if !(1e-4..1e6).contains(&size) => return format!("{number:.3e}"),
         size => format!("{number:.*}", (4 - size.log10().floor() as i32 - 1).clamp(0, 7) as usize),
     };

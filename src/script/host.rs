@@ -8,7 +8,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, Position};
 
 use crate::error::{Error, Result};
 use crate::options::Value;
-use crate::progress::{Job, Observer, Picture, Stop};
+use crate::progress::{Job, Observer, Picture, Silent, Stop};
 use crate::script::display::Display;
 use crate::script::manual::Manual;
 use crate::table;
@@ -30,6 +30,23 @@ pub trait Front: Send + Sync {
     }
     /// A picture worth keeping, under a name. Where it lies, if it was kept.
     fn picture(&self, name: &str, picture: &Picture) -> Result<Option<String>>;
+}
+
+/// The outside of a session that only answers a question: nothing is said or kept.
+pub struct Mute;
+
+impl Front for Mute {
+    fn print(&self, _text: &str) {}
+    fn show(&self, _display: &Display) {}
+    fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(Silent)
+    }
+    fn record(&self, _name: &str, _value: &serde_json::Value) -> Result<()> {
+        Ok(())
+    }
+    fn picture(&self, _name: &str, _picture: &Picture) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// What a person asked for when the session began.
@@ -154,6 +171,14 @@ impl Host {
     pub fn check_params(&self, known: &[String]) -> Result<()> {
         match self.given.params.keys().find(|name| !known.contains(name)) {
             Some(name) => Err(table::unknown("parameter", name, known.iter().map(String::as_str))),
+            None => Ok(()),
+        }
+    }
+
+    /// The error for a parameter that was given and does not read as its default does.
+    pub fn check_param(&self, name: &str, default: &Value) -> Result<()> {
+        match self.given.params.get(name) {
+            Some(given) => read_param(name, given, default).map(drop),
             None => Ok(()),
         }
     }

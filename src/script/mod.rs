@@ -28,7 +28,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Position};
 use crate::error::{Error, Result};
 pub use diagnostic::Diagnostic;
 pub use display::Display;
-pub use host::{Front, Given, Host};
+pub use host::{Front, Given, Host, Mute};
 pub use session::Session;
 
 /// What a bound function returns.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rhai::{AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, Position, Scope, Stmt};
 
 use crate::error::Error;
+use crate::options::Value;
 use crate::script::imports::{self, Imports};
 use crate::script::{Diagnostic, Exit, Fallible, Host, calls, diagnostic};
 
@@ -42,9 +43,13 @@ pub fn on_script_thread<R: Send>(work: impl FnOnce() -> R + Send) -> crate::Resu
 
 impl Session {
     /// A session whose imports are looked for in `folder`.
-    #[allow(deprecated)] // Rhai marks its internals as volatile by calling them deprecated.
     pub fn new(host: Arc<Host>, folder: &Path) -> Self {
-        let mut engine = super::engine(&host);
+        let engine = super::engine(&host);
+        Self::with(host, engine, folder)
+    }
+
+    #[allow(deprecated)] // Rhai marks its internals as volatile by calling them deprecated.
+    fn with(host: Arc<Host>, mut engine: Engine, folder: &Path) -> Self {
         engine.set_module_resolver(Imports::new(&host, folder));
         let engine = Arc::new(engine);
         host.set_engine(&engine);
@@ -78,10 +83,15 @@ impl Session {
     /// What went wrong, with its place.
     pub fn run(&mut self, name: &str, text: &str) -> Result<Dynamic, Diagnostic> {
         let ast = self.compile(name, text)?;
-        // A name that the script never asks for is found before the expensive part.
+        // A name that the script never asks for, or a value that does not fit, is found before the expensive part.
         let asked = self.asked(&ast);
         if let Some(asked) = &asked {
-            self.host.check_params(asked)?;
+            self.host.check_params(&asked.iter().map(|asked| asked.name.clone()).collect::<Vec<_>>())?;
+            for Asked { name, default, place } in asked {
+                if let Some(default) = default {
+                    self.host.check_param(name, default).map_err(|error| self.diagnose(&super::raise(error, *place)))?;
+                }
+            }
         }
         let value = self.eval_compiled(&ast)?;
         if asked.is_none() {
@@ -161,12 +171,10 @@ impl Session {
                 if let Some(value) = self.scope.get(&name) {
                     self.host.publish(&name, value.clone());
                 }
-            } else if !shared {
-                if let Some(value) = self.scope.get_mut(&name) {
-                    let inner = std::mem::take(value);
-                    *value = inner.into_shared();
-                    self.host.publish(&name, value.clone());
-                }
+            } else if !shared && let Some(value) = self.scope.get_mut(&name) {
+                let inner = std::mem::take(value);
+                *value = inner.into_shared();
+                self.host.publish(&name, value.clone());
             }
         }
     }
@@ -214,21 +222,25 @@ impl Session {
         Diagnostic::of(error, &context)
     }
 
-    /// The names of the parameters that a script and its imports ask for; nothing if one is not written out.
-    fn asked(&self, ast: &AST) -> Option<Vec<String>> {
+    /// The parameters that a script and its imports ask for; nothing if the name of one is not written out.
+    fn asked(&self, ast: &AST) -> Option<Vec<Asked>> {
         let mut seen = HashSet::new();
         let mut names = Vec::new();
         self.collect_asked(ast, &self.folder, &mut seen, &mut names).then_some(names)
     }
 
-    fn collect_asked(&self, ast: &AST, folder: &Path, seen: &mut HashSet<PathBuf>, names: &mut Vec<String>) -> bool {
+    fn collect_asked(&self, ast: &AST, folder: &Path, seen: &mut HashSet<PathBuf>, names: &mut Vec<Asked>) -> bool {
         let mut all_known = true;
         let mut imported = Vec::new();
         ast.walk(&mut |path: &[ASTNode]| {
             match path.last() {
                 Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) if call.name == "param" => {
                     match call.args.first() {
-                        Some(Expr::StringConstant(name, _)) => names.push(name.to_string()),
+                        Some(Expr::StringConstant(name, place)) => {
+                            // Places in an import are not told apart here; its values are read when it asks.
+                            let default = call.args.get(1).filter(|_| seen.is_empty()).and_then(constant);
+                            names.push(Asked { name: name.to_string(), default, place: *place });
+                        }
                         _ => all_known = false,
                     }
                 }
@@ -252,6 +264,25 @@ impl Session {
             }
         }
         all_known
+    }
+}
+
+/// A parameter that a script asks for.
+struct Asked {
+    name: String,
+    /// The default, if it is written out.
+    default: Option<Value>,
+    place: Position,
+}
+
+/// The value of an expression that is written out.
+fn constant(expr: &Expr) -> Option<Value> {
+    match expr {
+        Expr::BoolConstant(value, _) => Some(Value::Bool(*value)),
+        Expr::IntegerConstant(value, _) => Some(Value::Int(*value)),
+        Expr::FloatConstant(value, _) => Some(Value::Float(**value)),
+        Expr::StringConstant(value, _) => Some(Value::Text(value.to_string())),
+        _ => None,
     }
 }
 
@@ -312,4 +343,76 @@ pub fn completeness(engine: &Engine, text: &str) -> Completeness {
         _ => false,
     };
     if incomplete { Completeness::Incomplete } else { Completeness::Invalid }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Stop;
+    use crate::script::{Given, Mute};
+
+    fn session() -> Session {
+        let host = Host::new(Box::new(Mute), Stop::default(), Given::default());
+        let mut engine = crate::script::engine(&host);
+        engine.register_fn("panics", || -> i64 { panic!("upside down") });
+        Session::with(host, engine, Path::new(""))
+    }
+
+    #[test]
+    fn a_panic_is_our_bug_and_the_session_lives_on() {
+        on_script_thread(|| {
+            let mut session = session();
+            drop(session.cell("let a = 1;").unwrap());
+            let error = session.cell("let b = 2; panics();").unwrap_err().error;
+            assert!(error.message.starts_with("the program failed inside: upside down"), "{error}");
+            assert!(error.help.unwrap().contains("this is a bug in fewlab"));
+            assert_eq!(session.cell("a + b").unwrap().as_int(), Ok(3));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_name_set_again_keeps_one_value() {
+        on_script_thread(|| {
+            let mut session = session();
+            for _ in 0..5 {
+                drop(session.cell("let t = tensor::zeros([3]); const K = 1; let t = tensor::zeros([4]);").unwrap());
+            }
+            assert_eq!(session.scope.len(), 2);
+            assert_eq!(session.cell("K = 2").unwrap_err().error.message, "`K` is a constant");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_stop_ends_an_endless_loop_and_no_catch_holds_it_up() {
+        on_script_thread(|| {
+            let mut session = session();
+            let stop = session.host().stop().clone();
+            let raiser = std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(30));
+                stop.raise();
+            });
+            assert!(session.cell("let x = 0; loop { try { loop { x += 1; } } catch { } }").unwrap_err().is_interrupt());
+            raiser.join().unwrap();
+            session.host().stop().clear();
+            assert!(session.cell("x").unwrap().as_int().unwrap() > 0);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_cell_is_whole_when_no_line_could_be_missing() {
+        let session = session();
+        let of = |text: &str| completeness(session.engine(), text);
+        for text in ["1 + 1", "let a = 1;", "if true { 1 }", "// note", "`a\nb`", "fn f(x) { x }", "data.train"] {
+            assert_eq!(of(text), Completeness::Complete, "{text}");
+        }
+        for text in ["if true {", "fn f(x) {", "let a = ", "f(1,", "#{ a: 1,", "[1, 2", "/* note", "1 +", "`a", "fn f(", "let"] {
+            assert_eq!(of(text), Completeness::Incomplete, "{text}");
+        }
+        for text in ["let let = 3", "1 + )", "let a = \"b\nlet c = 1;", "}"] {
+            assert_eq!(of(text), Completeness::Invalid, "{text}");
+        }
+    }
 }

@@ -57,12 +57,12 @@ fn a_script_that_is_not_there_gives_status_1_and_bad_usage_2() {
 
 #[test]
 fn parameters_reach_the_script_as_what_their_defaults_are() {
-    let (dir, _) = script("print(param(\"labels\", 0.1), param(\"steps\", 10), param(\"name\", \"a\"), param(\"seed\", 1));");
+    let (dir, _) = script("print(\"expensive\");\nprint(param(\"labels\", 0.1), param(\"steps\", 10), param(\"name\", \"a\"), param(\"seed\", 1));");
     let set = ["run", "script.rhai", "--set", "labels=1", "--set", "steps=1e3", "--set", "name=b c", "--seed", "7"];
-    assert_eq!(run(dir.path(), &set).1, "1.0 1000 b c 7\n");
+    assert_eq!(run(dir.path(), &set).1, "expensive\n1.0 1000 b c 7\n");
     let (status, stdout, stderr) = run(dir.path(), &["run", "script.rhai", "--set", "steps=many"]);
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.starts_with("error: parameter `steps` is a whole number, given `many`\n --> script.rhai:1:"), "{stderr}");
+    assert!(stderr.starts_with("error: parameter `steps` is a whole number, given `many`\n --> script.rhai:2:"), "{stderr}");
     assert!(stderr.ends_with("help: its default is `10`\n"), "{stderr}");
 }
 

@@ -20,6 +20,7 @@ const ROWS: &[(&[&str], bool)] = &[
 const ARGUED: &[(&str, &str, &str)] = &[
     ("candle", "src/error.rs", "a failed tensor operation becomes an error there, so that `?` works above"),
     ("candle", "src/nn/checkpoint.rs", "checkpoints are files of the format that Candle reads and writes"),
+    ("panics", "src/script/bind/mod.rs", "the macro that binds properties writes `unwrap` on a lock that the engine holds"),
 ];
 
 /// A source file: where it is, and what is left of it without comments and unit tests.
@@ -351,6 +352,7 @@ fn every_rule_finds_a_planted_fault() {
         ("randomness", "src/data/batches.rs", "let x = Tensor::randn(0f32, 1f32);", "names `randn`"),
         ("unsafe", "src/data/batches.rs", "unsafe { f() }", "names `unsafe`"),
         ("panics", "src/data/batches.rs", "#[allow(clippy::unwrap_used)] fn f() {}", "names `unwrap_used`"),
+        ("panics", "src/script/bind/gan.rs", "fn f(x: Option<u8>) { x.unwrap(); }", "names `unwrap`"),
         ("the label budget", "src/gan/train.rs", "fn train(data: &Dataset) {}", "names `Dataset`"),
         ("the label budget", "src/label/linear.rs", "fn f() { data.truth() }", "names `truth`"),
         ("loops that stop", "src/ssl/rotation.rs", "loop { job.observer.step(&step); }", "never looks at"),

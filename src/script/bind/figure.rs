@@ -176,6 +176,30 @@ mod drawing {
         figure::scatter(&groups, &look).and_then(|figure| Shown::of("scatter", &figure)).at(&ctx)
     }
 
+    /// Draws named lines over steps, with all options as they are.
+    #[rhai_fn(name = "curves", return_raw)]
+    pub fn curves_plainly(ctx: NativeCallContext, series: Map) -> Fallible<Shown> {
+        curves(ctx, series, Map::new())
+    }
+
+    /// Draws named amounts as bars, with all options as they are.
+    #[rhai_fn(name = "bars", return_raw)]
+    pub fn bars_plainly(ctx: NativeCallContext, amounts: Map) -> Fallible<Shown> {
+        bars(ctx, amounts, Map::new())
+    }
+
+    /// Draws a table of numbers as shades, with all options as they are.
+    #[rhai_fn(name = "heatmap", return_raw)]
+    pub fn heatmap_plainly(ctx: NativeCallContext, values: Array) -> Fallible<Shown> {
+        heatmap(ctx, values, Map::new())
+    }
+
+    /// Draws named groups of points, with all options as they are.
+    #[rhai_fn(name = "scatter", return_raw)]
+    pub fn scatter_plainly(ctx: NativeCallContext, groups: Map) -> Fallible<Shown> {
+        scatter(ctx, groups, Map::new())
+    }
+
     /// Lays images side by side: a tensor `[n, channels, height, width]` with values from 0 to 1.
     ///
     /// ```rhai

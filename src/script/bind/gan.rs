@@ -139,6 +139,12 @@ mod training {
         super::train(&ctx, &data, options)
     }
 
+    /// Trains a GAN on a labelled set, with all options as they are.
+    #[rhai_fn(name = "train", return_raw, volatile)]
+    pub fn train_plainly(ctx: NativeCallContext, data: Dynamic) -> Fallible<Gan> {
+        super::train(&ctx, &data, Map::new())
+    }
+
     /// The names of the methods.
     ///
     /// ```rhai

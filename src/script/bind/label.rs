@@ -86,6 +86,24 @@ mod training {
         Ok(Labeller(Arc::new(labeller)))
     }
 
+    /// Trains a labeller from learnt features, with all options as they are.
+    #[rhai_fn(name = "semi_supervised", return_raw, volatile)]
+    pub fn semi_supervised_plainly(ctx: NativeCallContext, features: Features, data: PartlyLabelled) -> Fallible<Labeller> {
+        semi_supervised(ctx, features, data, Map::new())
+    }
+
+    /// Trains a linear classifier on frozen features, with all options as they are.
+    #[rhai_fn(name = "linear_probe", return_raw, volatile)]
+    pub fn linear_probe_plainly(ctx: NativeCallContext, features: Features, data: PartlyLabelled) -> Fallible<Labeller> {
+        linear_probe(ctx, features, data, Map::new())
+    }
+
+    /// Trains a classifier on the labelled images alone, with all options as they are.
+    #[rhai_fn(name = "supervised", return_raw, volatile)]
+    pub fn supervised_plainly(ctx: NativeCallContext, data: PartlyLabelled) -> Fallible<Labeller> {
+        supervised(ctx, data, Map::new())
+    }
+
     /// The names of the ways to train a labeller.
     ///
     /// ```rhai

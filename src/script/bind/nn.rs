@@ -484,6 +484,24 @@ mod building {
         Ok(Training::new(sgd, heads))
     }
 
+    /// Builds a network by name, with all options as they are.
+    #[rhai_fn(name = "build", return_raw)]
+    pub fn build_plainly(ctx: NativeCallContext, name: &str) -> Fallible<Network> {
+        build(ctx, name, Map::new())
+    }
+
+    /// The optimiser Adam, with all options as they are.
+    #[rhai_fn(name = "adam", return_raw)]
+    pub fn adam_plainly(ctx: NativeCallContext, of: Dynamic) -> Fallible<Training> {
+        adam(ctx, of, Map::new())
+    }
+
+    /// Gradient descent, with all options as they are.
+    #[rhai_fn(name = "sgd", return_raw)]
+    pub fn sgd_plainly(ctx: NativeCallContext, of: Dynamic) -> Fallible<Training> {
+        sgd(ctx, of, Map::new())
+    }
+
     /// The names of the architectures that `nn::build` and `gan::train` know.
     ///
     /// ```rhai

@@ -54,6 +54,12 @@ mod learning {
         Ok(Features(Arc::new(features)))
     }
 
+    /// Learns features without labels, by telling which way is up, with all options as they are.
+    #[rhai_fn(name = "rotation", return_raw, volatile)]
+    pub fn rotation_plainly(ctx: NativeCallContext, data: PartlyLabelled) -> Fallible<Features> {
+        rotation(ctx, data, Map::new())
+    }
+
     /// The names of the pretext tasks.
     ///
     /// ```rhai

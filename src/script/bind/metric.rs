@@ -1,0 +1,239 @@
+//! How good generated images are.
+
+use std::sync::Arc;
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
+
+use super::gan::{Gan, Samples};
+use crate::data::{Dataset, Images};
+use crate::error::Error;
+use crate::metric::{
+    self, Cache, EvaluateOptions, Evaluation, Extractor, Features, JudgeOptions, METRICS, Scores, SqueezeNet,
+};
+use crate::options::Value;
+use crate::script::display::{self, Display, Show};
+use crate::script::manual::{Setting, settings_of};
+use crate::script::{At, Fallible, args, shared};
+use crate::tensor::{DType, Tensor};
+
+pub(super) fn register(engine: &mut Engine) {
+    display::know::<Scores>(engine);
+    display::know::<Judge>(engine);
+    engine.register_static_module("metric", rhai::exported_module!(scoring).into());
+    engine.register_global_module(rhai::exported_module!(using).into());
+}
+
+pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
+    let own = |name, expected, doc: &str| Setting { name, expected, doc: doc.into(), default: Value::Unit };
+    let mut evaluate = vec![
+        own("judge", "what `metric::judge` gave", "A classifier of the data set, for the metrics that ask what images show."),
+        own("other", "a data set", "Other real images, for the floor: what real images score in place of generated ones."),
+        own("n", "a whole number from 1", "How many images to generate; as many as there are real ones if `()`."),
+        own("title", "a string", "What was scored, for the report."),
+    ];
+    evaluate.extend(settings_of::<EvaluateOptions>().1);
+    vec![("metric::evaluate", evaluate), settings_of::<JudgeOptions>()]
+}
+
+/// A classifier trained on every real label, as a script holds it.
+#[derive(Clone)]
+pub struct Judge(Arc<metric::Judge>);
+
+impl Show for Judge {
+    const NAME: &'static str = "Judge";
+
+    fn short(&self) -> String {
+        format!("{}, {} classes", self.0.name(), self.0.classes().unwrap_or(0))
+    }
+}
+
+impl Show for Scores {
+    const NAME: &'static str = "Scores";
+
+    fn short(&self) -> String {
+        self.rows.iter().map(|row| format!("{} {}", row.metric, display::rounded(row.value))).collect::<Vec<_>>().join(", ")
+    }
+
+    fn full(&self) -> Display {
+        Display::text(self.to_string().trim_end().to_string())
+    }
+}
+
+#[export_module]
+mod scoring {
+    /// Scores generated images against real ones that no method saw; `metric::names()` lists the metrics.
+    ///
+    /// `fake` is a GAN, its samples, or images `[n, channels, height, width]` from 0 to 1. The scores go into the run.
+    ///
+    /// ```rhai
+    /// let test = data::load("fashion-mnist-10k").test.take(40);
+    /// metric::evaluate(test.images, test, ["fd"])["fd"] < 0.001 // => true
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn evaluate(ctx: NativeCallContext, fake: Dynamic, real: Dataset, names: Array) -> Fallible<Scores> {
+        super::evaluate(&ctx, &fake, &real, &names, Map::new())
+    }
+
+    /// Scores generated images, with options: a `judge` for accuracy, `other` real images for the floor.
+    ///
+    /// ```rhai
+    /// let test = data::load("fashion-mnist-10k").test.take(40);
+    /// metric::evaluate(test.images, test, ["kid"], #{ intervals: false, floor: false }).rows[0] // => "kid"
+    /// ```
+    #[rhai_fn(name = "evaluate", return_raw, volatile)]
+    pub fn evaluate_with(ctx: NativeCallContext, fake: Dynamic, real: Dataset, names: Array, options: Map) -> Fallible<Scores> {
+        super::evaluate(&ctx, &fake, &real, &names, options)
+    }
+
+    /// Trains a classifier on a data set and all its labels, to judge what generated images show.
+    ///
+    /// It sees labels that no method may see, and reaches no training. One that an earlier run trained is taken from the
+    /// cache.
+    ///
+    /// ```rhai
+    /// let train = data::load("fashion-mnist-10k").train.take(64);
+    /// metric::judge(train, #{ network: "resnet-tiny", epochs: 1, batch: 32 }) // => classifier of fashion-mnist-10k/train, 10 classes
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn judge(ctx: NativeCallContext, data: Dataset, options: Map) -> Fallible<Judge> {
+        let options = args::options::<JudgeOptions>(&ctx, options)?;
+        let host = shared(&ctx)?;
+        let judge = metric::Judge::train(&data, &options, &host.device().at(&ctx)?, &Cache::of_user(), &host.job()).at(&ctx)?;
+        Ok(Judge(Arc::new(judge)))
+    }
+
+    /// Trains a classifier on a data set and all its labels, with all options as they are.
+    #[rhai_fn(name = "judge", return_raw, volatile)]
+    pub fn judge_plainly(ctx: NativeCallContext, data: Dataset) -> Fallible<Judge> {
+        judge(ctx, data, Map::new())
+    }
+
+    /// The names of the metrics that `metric::evaluate` knows.
+    ///
+    /// ```rhai
+    /// metric::names()[0] // => "fd"
+    /// ```
+    pub fn names() -> Array {
+        super::super::names_of(METRICS)
+    }
+
+    /// What the network inside the program sees in images: 512 features of SqueezeNet 1.1 for each.
+    ///
+    /// ```rhai
+    /// metric::features(tensor::zeros([2, 1, 28, 28])).shape // => [2, 512]
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn features(ctx: NativeCallContext, images: Tensor) -> Fallible<Tensor> {
+        let host = shared(&ctx)?;
+        let eyes = SqueezeNet::new(&host.device().at(&ctx)?).at(&ctx)?;
+        let images = Images::from_tensor(&images).at(&ctx)?;
+        let seen = metric::see(&eyes, &images, |_| host.stop().check()).at(&ctx)?.features;
+        Tensor::from_f64s(seen.data().to_vec(), &[seen.rows(), seen.dim()], &host.device().at(&ctx)?).at(&ctx)?.to_dtype(DType::F32).at(&ctx)
+    }
+
+    /// The Fréchet distance between two sets of features, `[n, d]` each.
+    ///
+    /// Heusel et al. 2017, arXiv:1706.08500. Unbiased covariances, double precision.
+    ///
+    /// ```rhai
+    /// let real = tensor::from([[0, 0], [2, 0], [0, 2], [2, 2]]);
+    /// metric::frechet_distance(real, real + 3) // => 18.0
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn frechet_distance(ctx: NativeCallContext, real: Tensor, fake: Tensor) -> Fallible<f64> {
+        metric::frechet_distance(&super::features_of(&ctx, &real)?, &super::features_of(&ctx, &fake)?).at(&ctx)
+    }
+
+    /// The kernel distance between two sets of features, `[n, d]` each, over all pairs.
+    ///
+    /// Bińkowski et al. 2018, arXiv:1801.01401: unbiased, so slightly negative for equal distributions.
+    ///
+    /// ```rhai
+    /// let real = tensor::from([[1, 0], [0, 1]]);
+    /// metric::kernel_distance(real, real) < 0.0 // => true
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn kernel_distance(ctx: NativeCallContext, real: Tensor, fake: Tensor) -> Fallible<f64> {
+        metric::kid(&super::features_of(&ctx, &real)?, &super::features_of(&ctx, &fake)?).at(&ctx)
+    }
+}
+
+#[export_module]
+mod using {
+    /// A score by the name of its metric.
+    ///
+    /// ```rhai
+    /// let test = data::load("fashion-mnist-10k").test.take(40);
+    /// metric::evaluate(test.images, test, ["fd"])["fd"] < 0.001 // => true
+    /// ```
+    #[rhai_fn(index_get, return_raw, pure)]
+    pub fn score(ctx: NativeCallContext, scores: &mut Scores, metric: &str) -> Fallible<f64> {
+        let names = || scores.rows.iter().map(|row| row.metric.as_str());
+        scores.get(metric).map(|row| row.value).ok_or_else(|| crate::table::unknown("score", metric, names())).at(&ctx)
+    }
+
+    /// The names of the scores.
+    #[rhai_fn(get = "rows", pure)]
+    pub fn score_names(scores: &mut Scores) -> Array {
+        scores.rows.iter().map(|row| Dynamic::from(row.metric.clone())).collect()
+    }
+}
+
+fn features_of(ctx: &NativeCallContext, tensor: &Tensor) -> Fallible<Features> {
+    let [rows, dim] = tensor.dims2().at(ctx)?;
+    Features::new(tensor.to_f64s().at(ctx)?, rows, dim).at(ctx)
+}
+
+/// Generated images and, where they were asked to be of a class, the classes.
+fn fakes(ctx: &NativeCallContext, fake: &Dynamic, n: usize, seed: u64) -> Fallible<(Images, Option<Vec<u32>>)> {
+    if let Some(gan) = fake.read_lock::<Gan>() {
+        let host = shared(ctx)?;
+        let held = gan.held().at(ctx)?;
+        let samples = held.sample_evenly(n, seed, host.stop()).at(ctx)?;
+        return Ok((samples.images, held.conditional().then_some(samples.labels)));
+    }
+    if let Some(samples) = fake.read_lock::<Samples>() {
+        return Ok((samples.0.images.clone(), Some(samples.0.labels.clone())));
+    }
+    match fake.read_lock::<Tensor>() {
+        Some(images) => Ok((Images::from_tensor(&images).at(ctx)?, None)),
+        None => Err(args::wrong(ctx, "fake", "a GAN, its samples, or images", fake)),
+    }
+}
+
+fn evaluate(ctx: &NativeCallContext, fake: &Dynamic, real: &Dataset, names: &Array, mut options: Map) -> Fallible<Scores> {
+    let host = shared(ctx)?;
+    let judge = args::take::<Judge>(ctx, &mut options, "judge", "what `metric::judge` gave")?;
+    let other = args::take::<Dataset>(ctx, &mut options, "other", "a data set")?;
+    let n = match args::take::<i64>(ctx, &mut options, "n", "a whole number from 1")? {
+        Some(n) => args::count(ctx, "n", n)?,
+        None => real.n(),
+    };
+    let title = options.remove("title").and_then(|title| title.into_string().ok());
+    let options = args::options::<EvaluateOptions>(ctx, options)?;
+    let names = args::names(ctx, "names", names)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for name in &names {
+        crate::table::find(METRICS, name).at(ctx)?;
+    }
+    let eyes = SqueezeNet::new(&host.device().at(ctx)?).at(ctx)?;
+    let mut extractors: Vec<&dyn Extractor> = vec![&eyes];
+    if let Some(judge) = &judge {
+        extractors.push(judge.0.as_ref());
+    }
+    let (images, labels) = fakes(ctx, fake, n, options.seed)?;
+    let evaluation = Evaluation {
+        real,
+        other: other.as_ref(),
+        fake: &images,
+        fake_labels: labels.as_deref(),
+        extractors: &extractors,
+        cache: &Cache::of_user(),
+    };
+    let scores = evaluation.run(&names, &options, &host.job()).at(ctx)?;
+    let mut record = serde_json::to_value(&scores).map_err(|error| Error::new(format!("the scores cannot be kept: {error}"))).at(ctx)?;
+    record["title"] = title.unwrap_or_default().into();
+    host.front().record("scores", &record).at(ctx)?;
+    Ok(scores)
+}
