@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    ColumnarMenu, Completer, CompletionResult, EditCommand, Emacs, FileBackedHistory, Highlighter, KeyCode, KeyModifiers, MenuBuilder, Prompt,
-    PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal, Span, StyledText, Suggestion,
-    ValidationResult, Validator, default_emacs_keybindings,
+    ColumnarMenu, Completer, CompletionResult, EditCommand, Emacs, FileBackedHistory, Highlighter, KeyCode,
+    KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu,
+    Signal, Span, StyledText, Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 
 use crate::cli::{SessionArguments, stop_on_interrupt};
@@ -130,7 +130,9 @@ fn typed(session: &mut Session, evaluate: Evaluate<'_>) -> Result<()> {
     say(&format!("fewlab {}: `help()` says what there is, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION")));
     let mut number = 1usize;
     loop {
-        let read = editor.read_line(&Numbered(number)).map_err(|error| Error::new(format!("cannot read the terminal: {error}")))?;
+        let read = editor
+            .read_line(&Numbered(number))
+            .map_err(|error| Error::new(format!("cannot read the terminal: {error}")))?;
         match read {
             Signal::Success(text) => {
                 let text = text.trim();
@@ -235,7 +237,9 @@ struct Whole {
 impl Validator for Whole {
     fn validate(&self, text: &str) -> ValidationResult {
         match self.host.engine() {
-            Ok(engine) if question(text.trim()).is_none() && completeness(&engine, text) == Completeness::Incomplete => {
+            Ok(engine)
+                if question(text.trim()).is_none() && completeness(&engine, text) == Completeness::Incomplete =>
+            {
                 ValidationResult::Incomplete
             }
             _ => ValidationResult::Complete,

@@ -25,12 +25,18 @@ pub fn change<S: Settings>(ctx: &NativeCallContext, mut settings: S, map: Map) -
 }
 
 /// Takes the option `name` out of a map, when it is an object that settings cannot hold.
-pub fn take<T: Clone + 'static>(ctx: &NativeCallContext, map: &mut Map, name: &str, expected: &str) -> Fallible<Option<T>> {
+pub fn take<T: Clone + 'static>(
+    ctx: &NativeCallContext,
+    map: &mut Map,
+    name: &str,
+    expected: &str,
+) -> Fallible<Option<T>> {
     match map.get(name) {
         Some(value) if value.is::<T>() => Ok(map.remove(name).and_then(Dynamic::try_cast::<T>)),
         Some(value) if !expected.is_empty() => {
-            Err(Error::new(format!("the option `{name}` is {} ({})", short(value), type_word(ctx, value))).help(format!("it must be {expected}")))
-                .at(ctx)
+            Err(Error::new(format!("the option `{name}` is {} ({})", short(value), type_word(ctx, value)))
+                .help(format!("it must be {expected}")))
+            .at(ctx)
         }
         _ => Ok(None),
     }
@@ -119,8 +125,11 @@ pub fn callback_with(ctx: &NativeCallContext, name: &str, function: FnPtr, lead:
             let arguments = lead.iter().cloned().chain(tensors.iter().cloned().map(Dynamic::from));
             let result = call(arguments.collect())?;
             tensor_of(&result).ok_or_else(|| {
-                Error::new(format!("the function given for `{asked}` gave {}", article(manual::word(result.type_name()))))
-                    .help("it must give a tensor or a number")
+                Error::new(format!(
+                    "the function given for `{asked}` gave {}",
+                    article(manual::word(result.type_name()))
+                ))
+                .help("it must give a tensor or a number")
             })
         }),
     })
@@ -168,7 +177,12 @@ pub fn shape(ctx: &NativeCallContext, name: &str, value: &Array) -> Fallible<Vec
         .iter()
         .map(|item| match item.as_int() {
             Ok(whole) => count(ctx, name, whole),
-            Err(_) => Err(wrong(ctx, name, "a list of whole numbers such as `[64, 3, 32, 32]`", &Dynamic::from_array(value.clone()))),
+            Err(_) => Err(wrong(
+                ctx,
+                name,
+                "a list of whole numbers such as `[64, 3, 32, 32]`",
+                &Dynamic::from_array(value.clone()),
+            )),
         })
         .collect()
 }
@@ -197,7 +211,8 @@ pub fn names(ctx: &NativeCallContext, name: &str, value: &Array) -> Fallible<Vec
 
 /// The error for an argument that is not what it must be.
 pub fn wrong(ctx: &NativeCallContext, name: &str, expected: &str, given: &Dynamic) -> Box<rhai::EvalAltResult> {
-    let error = Error::new(format!("`{name}` is {} ({})", short(given), type_word(ctx, given))).help(format!("it must be {expected}"));
+    let error = Error::new(format!("`{name}` is {} ({})", short(given), type_word(ctx, given)))
+        .help(format!("it must be {expected}"));
     raise(error, ctx.call_position())
 }
 
@@ -215,7 +230,11 @@ fn short(value: &Dynamic) -> String {
 }
 
 fn article(kind: &str) -> String {
-    if kind.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O']) { format!("an {kind}") } else { format!("a {kind}") }
+    if kind.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O']) {
+        format!("an {kind}")
+    } else {
+        format!("a {kind}")
+    }
 }
 
 /// Whether the session was asked to stop, as an error.

@@ -56,9 +56,42 @@ pub fn prepare(
 }
 
 const KEYWORDS: &[&str] = &[
-    "let", "const", "if", "else", "switch", "while", "loop", "for", "in", "do", "until", "return", "break", "continue", "throw",
-    "try", "catch", "import", "export", "as", "private", "this", "global", "true", "false", "fn", "Fn", "call", "curry", "eval",
-    "print", "debug", "type_of", "is_def_var", "is_def_fn", "is_shared",
+    "let",
+    "const",
+    "if",
+    "else",
+    "switch",
+    "while",
+    "loop",
+    "for",
+    "in",
+    "do",
+    "until",
+    "return",
+    "break",
+    "continue",
+    "throw",
+    "try",
+    "catch",
+    "import",
+    "export",
+    "as",
+    "private",
+    "this",
+    "global",
+    "true",
+    "false",
+    "fn",
+    "Fn",
+    "call",
+    "curry",
+    "eval",
+    "print",
+    "debug",
+    "type_of",
+    "is_def_var",
+    "is_def_fn",
+    "is_shared",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -209,7 +242,8 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn read(text: &'a str) -> Self {
-        let mut scanner = Self { text, at: 0, line: 1, column: 1, tokens: Vec::new(), comments: Vec::new(), open: false };
+        let mut scanner =
+            Self { text, at: 0, line: 1, column: 1, tokens: Vec::new(), comments: Vec::new(), open: false };
         scanner.code(false);
         scanner
     }
@@ -349,16 +383,24 @@ mod tests {
     #[test]
     fn variables_are_called_and_functions_are_left_alone() {
         assert_eq!(prepared("let f = |x| x; f(1)"), "let f = |x| x; f.call(1)");
-        assert_eq!(prepared("fn twice(f, x) { f(f(x)) } twice(k, 2)"), "fn twice(f, x) { f.call(f.call(x)) } twice(k, 2)");
+        assert_eq!(
+            prepared("fn twice(f, x) { f(f(x)) } twice(k, 2)"),
+            "fn twice(f, x) { f.call(f.call(x)) } twice(k, 2)"
+        );
         assert_eq!(prepared("let relu = 1; relu(2); k (3)"), "let relu = 1; relu(2); k.call (3)");
-        assert_eq!(prepared("fn f(x) { x } let f = 2; f(1); a.k(2); n::k(3)"), "fn f(x) { x } let f = 2; f(1); a.k(2); n::k(3)");
+        assert_eq!(
+            prepared("fn f(x) { x } let f = 2; f(1); a.k(2); n::k(3)"),
+            "fn f(x) { x } let f = 2; f(1); a.k(2); n::k(3)"
+        );
         assert_eq!(prepared("for k in 0..3 { } let a = 1 | k(2);"), "for k in 0..3 { } let a = 1 | k.call(2);");
     }
 
     #[test]
     fn strings_and_comments_are_not_code_but_interpolations_are() {
-        assert_eq!(prepared("\"k(1)\" + 'k' // k(2)\n/* k(3) /* k(4) */ */ `k(5) ${k(`a${k(6)}`)}`"),
-            "\"k(1)\" + 'k' // k(2)\n/* k(3) /* k(4) */ */ `k(5) ${k.call(`a${k.call(6)}`)}`");
+        assert_eq!(
+            prepared("\"k(1)\" + 'k' // k(2)\n/* k(3) /* k(4) */ */ `k(5) ${k(`a${k(6)}`)}`"),
+            "\"k(1)\" + 'k' // k(2)\n/* k(3) /* k(4) */ */ `k(5) ${k.call(`a${k.call(6)}`)}`"
+        );
     }
 
     #[test]

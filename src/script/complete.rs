@@ -40,7 +40,11 @@ impl Names {
             Some(manual::word(session.engine().map_type_name(value.type_name())).to_string())
         };
         Self {
-            variables: session.variables().into_iter().map(|name| (name.clone(), kind(&name).unwrap_or_default())).collect(),
+            variables: session
+                .variables()
+                .into_iter()
+                .map(|name| (name.clone(), kind(&name).unwrap_or_default()))
+                .collect(),
             functions: session
                 .functions()
                 .into_iter()
@@ -51,8 +55,8 @@ impl Names {
 }
 
 const KEYWORDS: &[&str] = &[
-    "let", "const", "fn", "if", "else", "switch", "while", "loop", "for", "in", "do", "until", "return", "break", "continue",
-    "throw", "try", "catch", "import", "as", "true", "false",
+    "let", "const", "fn", "if", "else", "switch", "while", "loop", "for", "in", "do", "until", "return", "break",
+    "continue", "throw", "try", "catch", "import", "as", "true", "false",
 ];
 
 /// What could stand at byte `cursor` of `text`.
@@ -74,7 +78,10 @@ pub fn complete(host: &Host, engine: &Engine, names: &Names, text: &str, cursor:
         options
             .iter()
             .filter(|option| option.name.starts_with(word))
-            .map(|option| Suggestion { text: format!("{}: ", option.name), about: format!("{} (default {})", option.doc, option.default) })
+            .map(|option| Suggestion {
+                text: format!("{}: ", option.name),
+                about: format!("{} (default {})", option.doc, option.default),
+            })
             .collect()
     } else {
         everywhere(manual, names, word)
@@ -83,7 +90,8 @@ pub fn complete(host: &Host, engine: &Engine, names: &Names, text: &str, cursor:
 }
 
 fn word_start(text: &str) -> usize {
-    text.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))
+    text.rfind(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))
 }
 
 /// Where the string that is open at the end of `text` begins, after its quote.
@@ -106,7 +114,9 @@ fn within_string(before: &str, start: usize) -> Completion {
     let word = &before[start..];
     let mut suggestions: Vec<Suggestion> = bind::choices()
         .into_iter()
-        .flat_map(|(what, names)| names.into_iter().map(move |name| Suggestion { text: name.to_string(), about: what.to_string() }))
+        .flat_map(|(what, names)| {
+            names.into_iter().map(move |name| Suggestion { text: name.to_string(), about: what.to_string() })
+        })
         .filter(|suggestion| suggestion.text.starts_with(word))
         .collect();
     suggestions.dedup_by(|a, b| a.text == b.text);
@@ -115,7 +125,8 @@ fn within_string(before: &str, start: usize) -> Completion {
 
 fn in_namespace(entry: &Entry, namespace: &str, word: &str) -> Option<Suggestion> {
     let (first, last) = entry.name.split_once("::")?;
-    (first == namespace && last.starts_with(word)).then(|| Suggestion { text: format!("{last}("), about: entry.summary().to_string() })
+    (first == namespace && last.starts_with(word))
+        .then(|| Suggestion { text: format!("{last}("), about: entry.summary().to_string() })
 }
 
 fn members(manual: &Manual, names: &Names, lead: &str, word: &str) -> Vec<Suggestion> {
@@ -131,7 +142,9 @@ fn members(manual: &Manual, names: &Names, lead: &str, word: &str) -> Vec<Sugges
         None => manual
             .entries()
             .iter()
-            .filter(|entry| entry.ours && entry.kind != Kind::Operator && entry.signatures.iter().any(|way| !way.params.is_empty()))
+            .filter(|entry| {
+                entry.ours && entry.kind != Kind::Operator && entry.signatures.iter().any(|way| !way.params.is_empty())
+            })
             .filter(fits)
             .map(suggest)
             .collect(),
@@ -193,7 +206,9 @@ fn everywhere(manual: &Manual, names: &Names, word: &str) -> Vec<Suggestion> {
     for name in manual.namespaces() {
         offer(format!("{name}::"), "a namespace".into());
     }
-    for entry in manual.entries().iter().filter(|entry| entry.kind == Kind::Function && !entry.name.contains("::") && entry.ours) {
+    for entry in
+        manual.entries().iter().filter(|entry| entry.kind == Kind::Function && !entry.name.contains("::") && entry.ours)
+    {
         offer(format!("{}(", entry.name), entry.summary().to_string());
     }
     for keyword in KEYWORDS {
@@ -223,9 +238,10 @@ mod tests {
     #[test]
     fn names_go_on_by_where_they_stand() {
         assert_eq!(suggested(&[], "gan::tr"), ["gan::train("]);
-        assert_eq!(suggested(&["let labelled = 1;", "fn label_all(a, b) { a }"], "let x = labe"), [
-            "let x = labelled", "let x = label_all(", "let x = label::", "let x = label("
-        ]);
+        assert_eq!(
+            suggested(&["let labelled = 1;", "fn label_all(a, b) { a }"], "let x = labe"),
+            ["let x = labelled", "let x = label_all(", "let x = label::", "let x = label("]
+        );
         assert_eq!(suggested(&["let t = tensor::zeros([2]);"], "t.sha"), ["t.shape"]);
         assert_eq!(suggested(&["let t = tensor::zeros([2]);"], "t.known_b"), [] as [&str; 0]);
         assert_eq!(suggested(&[], "x.known_b"), ["x.known_batches("]);
@@ -233,10 +249,14 @@ mod tests {
 
     #[test]
     fn options_and_choices_are_those_of_the_place() {
-        assert_eq!(suggested(&[], "gan::train(data, #{ steps: 5, penalty_w"), ["gan::train(data, #{ steps: 5, penalty_weight: "]);
-        assert_eq!(suggested(&[], "gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_s"), [
-            "gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_share: "
-        ]);
+        assert_eq!(
+            suggested(&[], "gan::train(data, #{ steps: 5, penalty_w"),
+            ["gan::train(data, #{ steps: 5, penalty_weight: "]
+        );
+        assert_eq!(
+            suggested(&[], "gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_s"),
+            ["gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_share: "]
+        );
         assert_eq!(suggested(&[], "#{ loss: \"hin"), ["#{ loss: \"hinge"]);
         assert_eq!(suggested(&[], "gan::train(data, #{ steps: le"), ["gan::train(data, #{ steps: let"]);
     }

@@ -129,7 +129,9 @@ fn describe(error: &EvalAltResult, context: &Context<'_>) -> Error {
         E::ErrorMismatchDataType(expected, given, _) | E::ErrorMismatchOutputType(expected, given, _) => {
             Error::new(format!("expected {}, given {}", article(word(expected)), article(word(given))))
         }
-        E::ErrorFor(_) => Error::new("`for` cannot go through this value").help("it goes through arrays, ranges, strings and batches"),
+        E::ErrorFor(_) => {
+            Error::new("`for` cannot go through this value").help("it goes through arrays, ranges, strings and batches")
+        }
         E::ErrorDataRace(_, _) => Error::new("a value is used while a method of it still runs")
             .help("give the function a copy made before the call"),
         E::ErrorNonPureMethodCallOnConstant(name, _) => {
@@ -214,7 +216,9 @@ fn function_not_found(signature: &str, context: &Context<'_>) -> Error {
         return Error::new(format!("`{name}` takes {}, given {}", arguments(*arity), given.len()));
     }
     let error = Error::new(match given.first() {
-        Some(first) if !name.contains("::") && is_ours(first) => format!("there is no function `{name}` for ({listed})"),
+        Some(first) if !name.contains("::") && is_ours(first) => {
+            format!("there is no function `{name}` for ({listed})")
+        }
         _ => format!("there is no function `{name}`"),
     });
     let defined = table::closest(name, context.functions.iter().map(|(name, _)| name.as_str()));
@@ -266,7 +270,8 @@ fn given_word(kind: &str) -> &str {
 fn variable_not_found(name: &str, context: &Context<'_>) -> Error {
     let error = Error::new(format!("there is no variable `{name}`"));
     if context.manual.namespaces().contains(name) {
-        return Error::new(format!("`{name}` is a namespace, not a value")).help(format!("its functions are called `{name}::..`"));
+        return Error::new(format!("`{name}` is a namespace, not a value"))
+            .help(format!("its functions are called `{name}::..`"));
     }
     if context.manual.find(name).is_some_and(|entry| entry.name == name) {
         return error.help(format!("there is a function of that name: `{name}(..)`"));
@@ -286,7 +291,8 @@ fn property(text: &str, context: &Context<'_>) -> Error {
         return Error::new(format!("the property `{name}` of {} cannot be set", article(kind)));
     }
     let error = Error::new(format!("{} has no property `{name}`", article(kind)));
-    let members: Vec<&manual::Entry> = context.manual.members(kind).filter(|entry| is_ours(kind) || entry.kind == manual::Kind::Property).collect();
+    let members: Vec<&manual::Entry> =
+        context.manual.members(kind).filter(|entry| is_ours(kind) || entry.kind == manual::Kind::Property).collect();
     if let Some(method) = members.iter().find(|entry| entry.name == **name) {
         return error.help(format!("it is a method: `.{}()`", method.name));
     }
@@ -299,7 +305,8 @@ fn property(text: &str, context: &Context<'_>) -> Error {
 fn indexing(text: &str) -> Error {
     let (kind, index) = text.split_once(" [").unwrap_or((text, ""));
     let index = index.split(']').next().unwrap_or_default();
-    let error = Error::new(format!("{} cannot be indexed by {}", article(given_word(kind)), article(given_word(index))));
+    let error =
+        Error::new(format!("{} cannot be indexed by {}", article(given_word(kind)), article(given_word(index))));
     match (given_word(kind), given_word(index)) {
         ("array", "range") => error.help("`extract(range)` takes a part of an array; a tensor is indexed by ranges"),
         _ => error,
@@ -327,14 +334,20 @@ fn article(kind: &str) -> String {
 fn parsing(error: &ParseErrorType) -> Error {
     use ParseErrorType as P;
     match error {
-        P::UnexpectedEOF => Error::new("the script ends too early").help("a bracket, a brace or a string is still open"),
+        P::UnexpectedEOF => {
+            Error::new("the script ends too early").help("a bracket, a brace or a string is still open")
+        }
         P::MissingToken(token, _) => Error::new(format!("expected `{token}` here")),
         P::ExprExpected(what) => Error::new(format!("expected {} here", article(what))),
         P::BadInput(LexError::UnterminatedString) => {
             Error::new("the string is not closed").help("strings over several lines stand in backticks")
         }
-        P::Reserved(name) if name == "null" || name == "nil" => Error::new(format!("`{name}` is not a value")).help("nothing is written `()`"),
-        P::Reserved(name) if name == "var" => Error::new("`var` is a reserved word").help("variables are declared with `let`"),
+        P::Reserved(name) if name == "null" || name == "nil" => {
+            Error::new(format!("`{name}` is not a value")).help("nothing is written `()`")
+        }
+        P::Reserved(name) if name == "var" => {
+            Error::new("`var` is a reserved word").help("variables are declared with `let`")
+        }
         P::Reserved(name) => Error::new(format!("`{name}` is a reserved word")),
         P::UnknownOperator(name) => Error::new(format!("there is no operator `{name}`")),
         P::LoopBreak => Error::new("`break` and `continue` belong inside a loop"),
@@ -391,7 +404,8 @@ mod tests {
 
     #[test]
     fn a_message_shows_its_line_and_a_caret() {
-        let place = Place { source: "cell [3]".into(), line: 2, column: 8, text: "  gan::train(#{ lrr: 2e-4 })".into() };
+        let place =
+            Place { source: "cell [3]".into(), line: 2, column: 8, text: "  gan::train(#{ lrr: 2e-4 })".into() };
         let error = Error::new("`gan::train` has no option `lrr`").help("a similar option exists: `lr`");
         let shown = Diagnostic { error, place: Some(Box::new(place)), calls: vec![] }.to_string();
         assert_eq!(
@@ -403,7 +417,10 @@ mod tests {
     #[test]
     fn rhai_speaks_our_way() {
         assert_eq!(plain("Duplicated variable name: 'x'."), "duplicated variable name: `x`");
-        assert_eq!(split_types("Tensor, Range<i64>, &str | ImmutableString | String"), ["Tensor", "Range<i64>", "&str | ImmutableString | String"]);
+        assert_eq!(
+            split_types("Tensor, Range<i64>, &str | ImmutableString | String"),
+            ["Tensor", "Range<i64>", "&str | ImmutableString | String"]
+        );
         assert_eq!(article("int"), "an int");
     }
 }

@@ -78,7 +78,11 @@ pub fn short(value: &Dynamic) -> String {
         return format!("#{{{}}}", items.join(", "));
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
-        return if function.is_anonymous() { "a function".into() } else { format!("the function `{}`", function.fn_name()) };
+        return if function.is_anonymous() {
+            "a function".into()
+        } else {
+            format!("the function `{}`", function.fn_name())
+        };
     }
     if value.is_string() {
         return format!("{:?}", value.to_string());
@@ -144,10 +148,24 @@ pub fn rounded(number: f64) -> String {
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let columns = header.len();
     let width: Vec<usize> = (0..columns)
-        .map(|c| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).chain([header[c].chars().count()]).max().unwrap_or(0))
+        .map(|c| {
+            rows.iter()
+                .filter_map(|row| row.get(c))
+                .map(|cell| cell.chars().count())
+                .chain([header[c].chars().count()])
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let right: Vec<bool> = (0..columns)
-        .map(|c| !rows.is_empty() && rows.iter().all(|row| row.get(c).is_none_or(|cell| cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-'))))
+        .map(|c| {
+            !rows.is_empty()
+                && rows.iter().all(|row| {
+                    row.get(c).is_none_or(|cell| {
+                        cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+                    })
+                })
+        })
         .collect();
     let line = |cells: Vec<&str>| {
         let padded = cells.iter().enumerate().map(|(c, cell)| {

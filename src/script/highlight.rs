@@ -58,7 +58,9 @@ mod tests {
     fn parts_have_their_class_and_leave_no_gap() {
         let text = "let a = relu(2.5) + \"x\"; // done";
         let classes = classes(text);
-        let of = |class: Class| classes.iter().filter(|(_, c)| *c == class).map(|(range, _)| &text[range.clone()]).collect::<Vec<_>>();
+        let of = |class: Class| {
+            classes.iter().filter(|(_, c)| *c == class).map(|(range, _)| &text[range.clone()]).collect::<Vec<_>>()
+        };
         assert_eq!(of(Class::Keyword), ["let"]);
         assert_eq!(of(Class::Function), ["relu"]);
         assert_eq!(of(Class::Text), ["\"x\""]);

@@ -185,7 +185,10 @@ impl Host {
 
     /// The engine, while the session lives.
     pub fn engine(&self) -> Result<Arc<Engine>> {
-        self.engine.get().and_then(Weak::upgrade).ok_or_else(|| Error::bug("a function was called after its session ended"))
+        self.engine
+            .get()
+            .and_then(Weak::upgrade)
+            .ok_or_else(|| Error::bug("a function was called after its session ended"))
     }
 
     pub(crate) fn set_engine(&self, engine: &Arc<Engine>) {
@@ -201,8 +204,10 @@ impl Host {
     pub fn global(&self, name: &str) -> Result<Option<Dynamic>> {
         let globals = self.globals.read().unwrap_or_else(PoisonError::into_inner);
         match globals.get(name) {
-            Some(value) if value.is_locked() => Err(Error::new(format!("`{name}` is in use by the method that called this function"))
-                .help("give the function a copy made before the call")),
+            Some(value) if value.is_locked() => {
+                Err(Error::new(format!("`{name}` is in use by the method that called this function"))
+                    .help("give the function a copy made before the call"))
+            }
             Some(value) => Ok(Some(value.flatten_clone())),
             None => Ok(None),
         }
@@ -325,7 +330,8 @@ impl Sources {
 /// Text given on the command line, as the kind of value that the default is.
 fn read_param(name: &str, given: &str, default: &Value) -> Result<Value> {
     let wrong = |expected: &str| {
-        Error::new(format!("parameter `{name}` is {expected}, given `{given}`")).help(format!("its default is `{default}`"))
+        Error::new(format!("parameter `{name}` is {expected}, given `{given}`"))
+            .help(format!("its default is `{default}`"))
     };
     let text = given.trim();
     match default {
@@ -342,7 +348,13 @@ fn read_param(name: &str, given: &str, default: &Value) -> Result<Value> {
         Value::List(items) => {
             let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
             let like = items.first().cloned().unwrap_or(Value::Text(String::new()));
-            inside.split(',').map(str::trim).filter(|t| !t.is_empty()).map(|t| read_param(name, t, &like)).collect::<Result<_>>().map(Value::List)
+            inside
+                .split(',')
+                .map(str::trim)
+                .filter(|t| !t.is_empty())
+                .map(|t| read_param(name, t, &like))
+                .collect::<Result<_>>()
+                .map(Value::List)
         }
         // Nothing to read it as: what it looks like.
         Value::Unit => Ok(match text {
@@ -377,7 +389,10 @@ mod tests {
         assert_eq!(read("0.05", Value::Float(0.1)), Ok(Value::Float(0.05)));
         assert_eq!(read("1", Value::Float(0.1)), Ok(Value::Float(1.0)));
         assert_eq!(read("1e4", Value::Int(5)), Ok(Value::Int(10_000)));
-        assert_eq!(read("[1, 2]", Value::List(vec![Value::Int(7)])), Ok(Value::List(vec![Value::Int(1), Value::Int(2)])));
+        assert_eq!(
+            read("[1, 2]", Value::List(vec![Value::Int(7)])),
+            Ok(Value::List(vec![Value::Int(1), Value::Int(2)]))
+        );
         let error = read("many", Value::Int(5)).unwrap_err();
         assert_eq!(error.message, "parameter `labels` is a whole number, given `many`");
         assert_eq!(read("0.5", Value::Int(5)).unwrap_err().help.as_deref(), Some("its default is `5`"));

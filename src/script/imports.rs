@@ -48,7 +48,10 @@ pub(crate) fn file_of(folder: &Path, name: &str) -> PathBuf {
 /// Compiles the script at `path`, with the names in its text prepared as in a cell.
 pub(crate) fn compile(host: &Host, engine: &Engine, path: &Path, place: Position) -> Fallible<AST> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        raise(crate::error::file(path, "read", error).help("an import is looked for beside the script that imports it"), place)
+        raise(
+            crate::error::file(path, "read", error).help("an import is looked for beside the script that imports it"),
+            place,
+        )
     })?;
     let prepared = calls::prepare(&text, [], |name| host.manual(engine).is_function(name));
     let name = path.display().to_string();

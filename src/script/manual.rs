@@ -169,11 +169,15 @@ impl Manual {
             .params
             .iter()
             .map(|param| {
-                (param.name.clone().unwrap_or_else(|| "value".into()), word(param.kind.as_deref().unwrap_or("Dynamic")).to_string())
+                (
+                    param.name.clone().unwrap_or_else(|| "value".into()),
+                    word(param.kind.as_deref().unwrap_or("Dynamic")).to_string(),
+                )
             })
             .filter(|(_, kind)| kind != "NativeCallContext")
             .collect();
-        let signature = Signature { params, result: result_word(&function.return_type), doc: doc_text(&function.doc_comments) };
+        let signature =
+            Signature { params, result: result_word(&function.return_type), doc: doc_text(&function.doc_comments) };
         let index = *self.by_name.entry(name.clone()).or_insert_with(|| {
             self.entries.push(Entry { name, kind, ours, signatures: Vec::new(), options: Vec::new() });
             self.entries.len() - 1
@@ -193,7 +197,8 @@ impl Manual {
     pub fn find(&self, name: &str) -> Option<&Entry> {
         let exact = self.by_name.get(name).map(|&index| &self.entries[index]);
         exact.or_else(|| {
-            let mut ends = self.entries.iter().filter(|entry| entry.name.rsplit_once("::").is_some_and(|(_, last)| last == name));
+            let mut ends =
+                self.entries.iter().filter(|entry| entry.name.rsplit_once("::").is_some_and(|(_, last)| last == name));
             match (ends.next(), ends.next()) {
                 (Some(only), None) => Some(only),
                 _ => None,
@@ -216,7 +221,10 @@ impl Manual {
         self.entries.iter().filter(move |entry| {
             entry.kind != Kind::Operator
                 && !entry.name.contains("::")
-                && entry.signatures.iter().any(|signature| signature.params.first().is_some_and(|(_, kind)| kind == receiver))
+                && entry
+                    .signatures
+                    .iter()
+                    .any(|signature| signature.params.first().is_some_and(|(_, kind)| kind == receiver))
         })
     }
 
@@ -272,7 +280,10 @@ impl Manual {
         let mut text = String::from("Namespaces:\n");
         let width = self.namespaces().iter().map(|name| name.len()).max().unwrap_or(0);
         for name in self.namespaces() {
-            let names: Vec<&str> = self.in_namespace(name).map(|entry| entry.name.rsplit_once("::").map_or("", |(_, last)| last)).collect();
+            let names: Vec<&str> = self
+                .in_namespace(name)
+                .map(|entry| entry.name.rsplit_once("::").map_or("", |(_, last)| last))
+                .collect();
             let _ = writeln!(text, "  {name:width$}  {}", names.join(", "));
         }
         text.push_str("\nEverywhere:\n");
@@ -284,7 +295,9 @@ impl Manual {
     }
 
     fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(move |entry| entry.name.split_once("::").is_some_and(|(first, _)| first == namespace))
+        self.entries
+            .iter()
+            .filter(move |entry| entry.name.split_once("::").is_some_and(|(first, _)| first == namespace))
     }
 
     fn namespace_text(&self, namespace: &str) -> String {
@@ -338,7 +351,11 @@ fn wrapped<'a>(words: impl Iterator<Item = &'a str>, indent: usize, width: usize
 impl Entry {
     /// The first sentence of its page.
     pub fn summary(&self) -> &str {
-        self.signatures.iter().map(|signature| signature.doc.as_str()).find(|doc| !doc.is_empty()).map_or("", first_paragraph)
+        self.signatures
+            .iter()
+            .map(|signature| signature.doc.as_str())
+            .find(|doc| !doc.is_empty())
+            .map_or("", first_paragraph)
     }
 
     /// `name(a: type, b: type) -> type`, one a line.
@@ -356,7 +373,11 @@ impl Entry {
             }
             Kind::Operator if self.name == "[]" => {
                 let kinds: Vec<&str> = signature.params.iter().map(|(_, kind)| kind.as_str()).collect();
-                format!("{}[{}]{result}", kinds.first().unwrap_or(&"value"), kinds.get(1..).unwrap_or_default().join(", "))
+                format!(
+                    "{}[{}]{result}",
+                    kinds.first().unwrap_or(&"value"),
+                    kinds.get(1..).unwrap_or_default().join(", ")
+                )
             }
             Kind::Operator => {
                 let kinds: Vec<&str> = signature.params.iter().map(|(_, kind)| kind.as_str()).collect();
@@ -417,7 +438,8 @@ impl Entry {
         if !self.options.is_empty() {
             text.push_str("\n| option | default | |\n| --- | --- | --- |\n");
             for option in &self.options {
-                let _ = writeln!(text, "| `{}` | `{}` | {} |", option.name, option.default, option.doc.replace('|', "\\|"));
+                let _ =
+                    writeln!(text, "| `{}` | `{}` | {} |", option.name, option.default, option.doc.replace('|', "\\|"));
             }
         }
         text

@@ -54,7 +54,15 @@ impl Session {
         let engine = Arc::new(engine);
         host.set_engine(&engine);
         let global = engine.new_global_runtime_state();
-        Self { host, engine, scope: Scope::new(), functions: AST::empty(), global, folder: folder.to_path_buf(), cells: 0 }
+        Self {
+            host,
+            engine,
+            scope: Scope::new(),
+            functions: AST::empty(),
+            global,
+            folder: folder.to_path_buf(),
+            cells: 0,
+        }
     }
 
     /// What bound functions share.
@@ -89,7 +97,9 @@ impl Session {
             self.host.check_params(&asked.iter().map(|asked| asked.name.clone()).collect::<Vec<_>>())?;
             for Asked { name, default, place } in asked {
                 if let Some(default) = default {
-                    self.host.check_param(name, default).map_err(|error| self.diagnose(&super::raise(error, *place)))?;
+                    self.host
+                        .check_param(name, default)
+                        .map_err(|error| self.diagnose(&super::raise(error, *place)))?;
                 }
             }
         }
@@ -112,7 +122,9 @@ impl Session {
     fn compile(&mut self, name: &str, text: &str) -> Result<AST, Diagnostic> {
         let prepared = {
             let (host, engine, functions) = (&self.host, &self.engine, &self.functions);
-            let is_function = |called: &str| functions.iter_functions().any(|f| f.name == called) || host.manual(engine).is_function(called);
+            let is_function = |called: &str| {
+                functions.iter_functions().any(|f| f.name == called) || host.manual(engine).is_function(called)
+            };
             calls::prepare(text, self.variables(), is_function)
         };
         let lines_before = self.host.sources().add(name, text, prepared.inserted);
@@ -164,8 +176,11 @@ impl Session {
 
     /// Lets functions see the top-level variables. Each becomes a shared value, so that a later change is seen too.
     fn publish(&mut self) {
-        let names: Vec<(String, bool, bool)> =
-            self.scope.iter_raw().map(|(name, constant, value)| (name.to_string(), constant, value.is_shared())).collect();
+        let names: Vec<(String, bool, bool)> = self
+            .scope
+            .iter_raw()
+            .map(|(name, constant, value)| (name.to_string(), constant, value.is_shared()))
+            .collect();
         for (name, constant, shared) in names {
             if constant {
                 if let Some(value) = self.scope.get(&name) {
@@ -234,7 +249,9 @@ impl Session {
         let mut imported = Vec::new();
         ast.walk(&mut |path: &[ASTNode]| {
             match path.last() {
-                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) if call.name == "param" => {
+                Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _)))
+                    if call.name == "param" =>
+                {
                     match call.args.first() {
                         Some(Expr::StringConstant(name, place)) => {
                             // Places in an import are not told apart here; its values are read when it asks.
@@ -408,7 +425,9 @@ mod tests {
         for text in ["1 + 1", "let a = 1;", "if true { 1 }", "// note", "`a\nb`", "fn f(x) { x }", "data.train"] {
             assert_eq!(of(text), Completeness::Complete, "{text}");
         }
-        for text in ["if true {", "fn f(x) {", "let a = ", "f(1,", "#{ a: 1,", "[1, 2", "/* note", "1 +", "`a", "fn f(", "let"] {
+        for text in
+            ["if true {", "fn f(x) {", "let a = ", "f(1,", "#{ a: 1,", "[1, 2", "/* note", "1 +", "`a", "fn f(", "let"]
+        {
             assert_eq!(of(text), Completeness::Incomplete, "{text}");
         }
         for text in ["let let = 3", "1 + )", "let a = \"b\nlet c = 1;", "}"] {

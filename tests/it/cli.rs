@@ -57,18 +57,24 @@ fn a_script_that_is_not_there_gives_status_1_and_bad_usage_2() {
 
 #[test]
 fn parameters_reach_the_script_as_what_their_defaults_are() {
-    let (dir, _) = script("print(\"expensive\");\nprint(param(\"labels\", 0.1), param(\"steps\", 10), param(\"name\", \"a\"), param(\"seed\", 1));");
+    let (dir, _) = script(
+        "print(\"expensive\");\nprint(param(\"labels\", 0.1), param(\"steps\", 10), param(\"name\", \"a\"), param(\"seed\", 1));",
+    );
     let set = ["run", "script.rhai", "--set", "labels=1", "--set", "steps=1e3", "--set", "name=b c", "--seed", "7"];
     assert_eq!(run(dir.path(), &set).1, "expensive\n1.0 1000 b c 7\n");
     let (status, stdout, stderr) = run(dir.path(), &["run", "script.rhai", "--set", "steps=many"]);
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.starts_with("error: parameter `steps` is a whole number, given `many`\n --> script.rhai:2:"), "{stderr}");
+    assert!(
+        stderr.starts_with("error: parameter `steps` is a whole number, given `many`\n --> script.rhai:2:"),
+        "{stderr}"
+    );
     assert!(stderr.ends_with("help: its default is `10`\n"), "{stderr}");
 }
 
 #[test]
 fn an_unknown_parameter_is_refused_before_anything_runs() {
-    let (dir, _) = script("print(\"expensive\");\nimport \"base\" as base;\nbase::run();\nlet labels = param(\"labels\", 0.1);");
+    let (dir, _) =
+        script("print(\"expensive\");\nimport \"base\" as base;\nbase::run();\nlet labels = param(\"labels\", 0.1);");
     std::fs::write(dir.path().join("base.rhai"), "fn run() { param(\"method\", \"s3gan\") }").unwrap();
     let (status, stdout, stderr) = run(dir.path(), &["run", "script.rhai", "--set", "label=1"]);
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
@@ -84,12 +90,14 @@ fn what_is_reported_is_kept_in_a_run() {
     let (dir, _) = script("for step in 1..4 { report(\"loss\", 1.0 / step, step); }\nprint(param(\"a\", 2));");
     let (status, stdout, stderr) = run(dir.path(), &["run", "script.rhai", "--set", "a=5", "--out", "kept"]);
     assert_eq!((status, stdout.as_str()), (Some(0), "5\n"));
-    let runs: Vec<PathBuf> = std::fs::read_dir(dir.path().join("kept")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let runs: Vec<PathBuf> =
+        std::fs::read_dir(dir.path().join("kept")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [run_dir] = runs.as_slice() else { panic!("{runs:?}") };
     assert!(stderr.contains("results: kept/") && stderr.trim_end().ends_with("/report.html"), "{stderr}");
     let metrics = std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 3, "{metrics}");
-    let facts: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(run_dir.join("run.json")).unwrap()).unwrap();
+    let facts: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run_dir.join("run.json")).unwrap()).unwrap();
     assert_eq!((facts["status"].as_str(), facts["params"]["a"].as_i64()), (Some("finished"), Some(5)), "{facts:#}");
     let again = run(dir.path(), &["report", run_dir.to_str().unwrap()]);
     assert_eq!((again.0, again.2.as_str()), (Some(0), ""));
@@ -101,7 +109,8 @@ fn what_is_reported_is_kept_in_a_run() {
 #[test]
 fn ctrl_c_stops_an_endless_loop_within_a_second() {
     let (dir, _) = script("print(\"begun\");\nlet x = 0;\nloop { x += 1; }");
-    let mut child = fewlab(dir.path(), &["run", "script.rhai"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        fewlab(dir.path(), &["run", "script.rhai"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut begun = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut begun).unwrap();
     assert_eq!(begun, "begun\n");

@@ -33,8 +33,11 @@ fn every_page_is_whole_and_its_example_true() {
     let failures = on_script_thread(|| {
         let (session, _) = session(&[]);
         let manual = session.host().manual(session.engine());
-        let ours: Vec<&Entry> =
-            manual.entries().iter().filter(|entry| entry.ours && !["to_string", "to_debug"].contains(&entry.name.as_str())).collect();
+        let ours: Vec<&Entry> = manual
+            .entries()
+            .iter()
+            .filter(|entry| entry.ours && !["to_string", "to_debug"].contains(&entry.name.as_str()))
+            .collect();
         assert!(ours.len() > 60, "only {} entries", ours.len());
         let mut failures = Vec::new();
         for entry in ours {

@@ -63,7 +63,8 @@ fn segments(text: &str) -> Vec<Segment> {
         open.text.push('\n');
         if let Some((_, expected)) = line.split_once("// => ") {
             open.expected = Some(expected.trim().to_string());
-            segments.push(std::mem::replace(&mut open, Segment { from: number + 1, text: String::new(), expected: None }));
+            segments
+                .push(std::mem::replace(&mut open, Segment { from: number + 1, text: String::new(), expected: None }));
         }
     }
     if !open.text.trim().is_empty() {
@@ -99,7 +100,11 @@ pub fn check(session: &mut Session, text: &str) -> std::result::Result<usize, St
                 }
             }
             (Ok(value), Some((line, message, _))) => {
-                return Err(format!("line {}: stated the error `{message}`, gave {}", segment.from + line, display::short(&value)));
+                return Err(format!(
+                    "line {}: stated the error `{message}`, gave {}",
+                    segment.from + line,
+                    display::short(&value)
+                ));
             }
             (Err(diagnostic), None) => return Err(format!("failed with\n{diagnostic}")),
             (Err(diagnostic), Some((line, message, help))) => same_error(&diagnostic, line, &message, help.as_deref())?,

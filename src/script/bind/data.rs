@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 
-use crate::data::{self, Batch, BatchOptions, Batches, Dataset, LabelReport, Labelled, LoadOptions, PartlyLabelled, Splits};
+use crate::data::{
+    self, Batch, BatchOptions, Batches, Dataset, LabelReport, Labelled, LoadOptions, PartlyLabelled, Splits,
+};
 use crate::error::Error;
 use crate::script::display::{self, Display, Show};
 use crate::script::manual::{Setting, settings_of};
@@ -305,7 +307,12 @@ mod using {
     /// data::load("fashion-mnist-10k").train.keep_labels(0.1, #{ seed: 3 }).n // => 8000
     /// ```
     #[rhai_fn(name = "keep_labels", return_raw)]
-    pub fn keep_labels_with(ctx: NativeCallContext, data: Dataset, share: f64, options: Map) -> Fallible<PartlyLabelled> {
+    pub fn keep_labels_with(
+        ctx: NativeCallContext,
+        data: Dataset,
+        share: f64,
+        options: Map,
+    ) -> Fallible<PartlyLabelled> {
         let options = args::options::<KeepOptions>(&ctx, options)?;
         super::keep(&ctx, &data, share, &options)
     }
@@ -371,7 +378,12 @@ mod using {
 
     /// Shuffled batches of all images, without labels, with options.
     #[rhai_fn(name = "batches", return_raw)]
-    pub fn batches_partly_with(ctx: NativeCallContext, data: PartlyLabelled, size: i64, options: Map) -> Fallible<Stream> {
+    pub fn batches_partly_with(
+        ctx: NativeCallContext,
+        data: PartlyLabelled,
+        size: i64,
+        options: Map,
+    ) -> Fallible<Stream> {
         super::partly(&ctx, &data, size, options)
     }
 
@@ -536,7 +548,8 @@ mod using {
     /// ```
     #[rhai_fn(get = "confusion", pure)]
     pub fn confusion(report: &mut LabelReport) -> Array {
-        let row = |row: &Vec<usize>| Dynamic::from_array(row.iter().map(|count| Dynamic::from_int(*count as i64)).collect());
+        let row =
+            |row: &Vec<usize>| Dynamic::from_array(row.iter().map(|count| Dynamic::from_int(*count as i64)).collect());
         report.confusion.iter().map(row).collect()
     }
 }
@@ -590,4 +603,3 @@ pub(super) fn labelled_of(ctx: &NativeCallContext, value: &Dynamic) -> Fallible<
     let error = Error::new(format!("the data are {}", args::type_word(ctx, value)));
     Err(error.help("give a labelled set, a set with some labels kept, or `data.train`")).at(ctx)
 }
-

@@ -95,7 +95,8 @@ impl Show for Shown {
 /// Images side by side; about as many across as down for 0 columns.
 pub(super) fn grid_of(images: &Images, columns: usize) -> crate::Result<Picture> {
     let shape = images.shape();
-    let images = figure::Images { pixels: images.pixels(), channels: shape.channels, height: shape.height, width: shape.width };
+    let images =
+        figure::Images { pixels: images.pixels(), channels: shape.channels, height: shape.height, width: shape.width };
     figure::grid(&images, &Grid { columns, ..Grid::default() })
 }
 
@@ -131,7 +132,9 @@ mod drawing {
         let options = args::options::<ChartOptions>(&ctx, options)?;
         let bars: Vec<Bar> = amounts
             .iter()
-            .map(|(name, value)| Ok(Bar { name: name.to_string(), value: args::number(&ctx, name, value)?, ..Bar::default() }))
+            .map(|(name, value)| {
+                Ok(Bar { name: name.to_string(), value: args::number(&ctx, name, value)?, ..Bar::default() })
+            })
             .collect::<Fallible<_>>()?;
         let look = Bars { title: options.title, x_label: options.x_label, ..Bars::default() };
         figure::bars(&bars, &look).and_then(|figure| Shown::of("bars", &figure)).at(&ctx)
@@ -172,7 +175,8 @@ mod drawing {
     pub fn scatter(ctx: NativeCallContext, groups: Map, options: Map) -> Fallible<Shown> {
         let options = args::options::<ChartOptions>(&ctx, options)?;
         let groups = super::series_of(&ctx, &groups)?;
-        let look = Scatter { title: options.title, x_label: options.x_label, y_label: options.y_label, ..Scatter::default() };
+        let look =
+            Scatter { title: options.title, x_label: options.x_label, y_label: options.y_label, ..Scatter::default() };
         figure::scatter(&groups, &look).and_then(|figure| Shown::of("scatter", &figure)).at(&ctx)
     }
 
@@ -282,7 +286,8 @@ fn series_of(ctx: &NativeCallContext, series: &Map) -> Fallible<Vec<Series>> {
             let Some(points) = points.read_lock::<Array>() else {
                 return Err(args::wrong(ctx, name, "a list of numbers, or of `[x, y]` pairs", points));
             };
-            let points: Vec<(f64, f64)> = points.iter().enumerate().map(|(i, point)| point_of(ctx, name, i, point)).collect::<Fallible<_>>()?;
+            let points: Vec<(f64, f64)> =
+                points.iter().enumerate().map(|(i, point)| point_of(ctx, name, i, point)).collect::<Fallible<_>>()?;
             Ok(Series::new(name.to_string(), points))
         })
         .collect()

@@ -66,7 +66,9 @@ impl Show for Gan {
 
     fn short(&self) -> String {
         match self.held() {
-            Ok(gan) => format!("a GAN trained by {} for {} steps on {}", gan.options.method, gan.step(), self.data.name()),
+            Ok(gan) => {
+                format!("a GAN trained by {} for {} steps on {}", gan.options.method, gan.step(), self.data.name())
+            }
             Err(_) => "a GAN in training".into(),
         }
     }
@@ -75,7 +77,8 @@ impl Show for Gan {
         let Ok(gan) = self.held() else { return Display::text(self.short()) };
         let generator = Network::generator(Arc::clone(gan.generator())).short();
         let discriminator = Network::discriminator(Arc::clone(gan.discriminator())).short();
-        let changes: Vec<String> = gan.changes.iter().map(|(step, change)| format!("  after step {step}: {change}")).collect();
+        let changes: Vec<String> =
+            gan.changes.iter().map(|(step, change)| format!("  after step {step}: {change}")).collect();
         drop(gan);
         let mut lines = vec![self.short(), format!("  {generator}"), format!("  {discriminator}")];
         lines.extend(changes);
@@ -118,7 +121,8 @@ mod training {
         let defaults = TrainOptions::default();
         let changed = TrainOptions::fields().iter().filter_map(|field| {
             let value = options.get(field.name)?;
-            (field.name == "method" || defaults.get(field.name).as_ref() != Some(&value)).then(|| (field.name.into(), args::dynamic_of(&value)))
+            (field.name == "method" || defaults.get(field.name).as_ref() != Some(&value))
+                .then(|| (field.name.into(), args::dynamic_of(&value)))
         });
         Ok(changed.collect())
     }
@@ -347,7 +351,9 @@ mod using {
     #[rhai_fn(get = "options", return_raw, pure)]
     pub fn train_options(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Map> {
         let held = gan.held().at(&ctx)?;
-        let values = TrainOptions::fields().iter().filter_map(|field| Some((field.name.into(), args::dynamic_of(&held.options.get(field.name)?))));
+        let values = TrainOptions::fields()
+            .iter()
+            .filter_map(|field| Some((field.name.into(), args::dynamic_of(&held.options.get(field.name)?))));
         Ok(values.collect())
     }
 
@@ -407,7 +413,10 @@ fn run(ctx: &NativeCallContext, gan: &mut gan::Gan, data: &Labelled, steps: usiz
                 let mut now = Map::new();
                 now.insert("step".into(), Dynamic::from_int(step as i64));
                 now.insert("generator".into(), Dynamic::from(Network::generator(Arc::clone(gan.generator()))));
-                now.insert("discriminator".into(), Dynamic::from(Network::discriminator(Arc::clone(gan.discriminator()))));
+                now.insert(
+                    "discriminator".into(),
+                    Dynamic::from(Network::discriminator(Arc::clone(gan.discriminator()))),
+                );
                 call(vec![Dynamic::from_map(now)]).map(drop)
             };
             gan.train(data, steps as u64, &job, Some(&mut hook)).at(ctx)
@@ -433,7 +442,9 @@ fn sample(ctx: &NativeCallContext, gan: &Gan, count: i64, options: &SampleOption
         Some(name) => {
             let classes = held.classes();
             let class = classes.iter().position(|class| class == name);
-            let class = class.ok_or_else(|| crate::table::unknown("class", name, classes.iter().map(String::as_str))).at(ctx)?;
+            let class = class
+                .ok_or_else(|| crate::table::unknown("class", name, classes.iter().map(String::as_str)))
+                .at(ctx)?;
             held.sample(&vec![class as u32; count], options.seed, host.stop())
         }
     };

@@ -249,10 +249,8 @@ mod functions {
 }
 
 fn joined(values: &[Dynamic]) -> ImmutableString {
-    let texts: Vec<String> = values
-        .iter()
-        .map(|value| if value.is_string() { value.to_string() } else { display::short(value) })
-        .collect();
+    let texts: Vec<String> =
+        values.iter().map(|value| if value.is_string() { value.to_string() } else { display::short(value) }).collect();
     texts.join(" ").into()
 }
 
@@ -279,10 +277,11 @@ fn equal(ctx: &NativeCallContext, a: &Dynamic, b: &Dynamic) -> Fallible<bool> {
     if let (Some(a), Some(b)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
         let mut same = a.len() == b.len();
         for (name, a) in a.iter() {
-            same = same && match b.get(name) {
-                Some(b) => equal(ctx, a, b)?,
-                None => false,
-            };
+            same = same
+                && match b.get(name) {
+                    Some(b) => equal(ctx, a, b)?,
+                    None => false,
+                };
         }
         return Ok(same);
     }

@@ -19,7 +19,12 @@ pub(super) fn register(engine: &mut Engine) {
 }
 
 pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
-    vec![settings_of::<SemiSupervisedOptions>(), settings_of::<ProbeOptions>(), settings_of::<SupervisedOptions>(), ("label", settings_of::<LabelOptions>().1)]
+    vec![
+        settings_of::<SemiSupervisedOptions>(),
+        settings_of::<ProbeOptions>(),
+        settings_of::<SupervisedOptions>(),
+        ("label", settings_of::<LabelOptions>().1),
+    ]
 }
 
 /// A labeller as a script holds it.
@@ -48,7 +53,12 @@ mod training {
     /// labeller.label(known).n_labelled // => 64
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn semi_supervised(ctx: NativeCallContext, features: Features, data: PartlyLabelled, options: Map) -> Fallible<Labeller> {
+    pub fn semi_supervised(
+        ctx: NativeCallContext,
+        features: Features,
+        data: PartlyLabelled,
+        options: Map,
+    ) -> Fallible<Labeller> {
         let options = args::options::<SemiSupervisedOptions>(&ctx, options)?;
         let job = shared(&ctx)?.job();
         let labeller = label::semi_supervised(&features.0.classifier.encoder, &data, &options, &job).at(&ctx)?;
@@ -63,7 +73,12 @@ mod training {
     /// label::linear_probe(features, known, #{ steps: 3, batch: 16 }).label(known).n_labelled // => 64
     /// ```
     #[rhai_fn(return_raw, volatile)]
-    pub fn linear_probe(ctx: NativeCallContext, features: Features, data: PartlyLabelled, options: Map) -> Fallible<Labeller> {
+    pub fn linear_probe(
+        ctx: NativeCallContext,
+        features: Features,
+        data: PartlyLabelled,
+        options: Map,
+    ) -> Fallible<Labeller> {
         let options = args::options::<ProbeOptions>(&ctx, options)?;
         let job = shared(&ctx)?.job();
         let labeller = label::linear_probe(&features.0.classifier.encoder, &data, &options, &job).at(&ctx)?;
@@ -88,13 +103,21 @@ mod training {
 
     /// Trains a labeller from learnt features, with all options as they are.
     #[rhai_fn(name = "semi_supervised", return_raw, volatile)]
-    pub fn semi_supervised_plainly(ctx: NativeCallContext, features: Features, data: PartlyLabelled) -> Fallible<Labeller> {
+    pub fn semi_supervised_plainly(
+        ctx: NativeCallContext,
+        features: Features,
+        data: PartlyLabelled,
+    ) -> Fallible<Labeller> {
         semi_supervised(ctx, features, data, Map::new())
     }
 
     /// Trains a linear classifier on frozen features, with all options as they are.
     #[rhai_fn(name = "linear_probe", return_raw, volatile)]
-    pub fn linear_probe_plainly(ctx: NativeCallContext, features: Features, data: PartlyLabelled) -> Fallible<Labeller> {
+    pub fn linear_probe_plainly(
+        ctx: NativeCallContext,
+        features: Features,
+        data: PartlyLabelled,
+    ) -> Fallible<Labeller> {
         linear_probe(ctx, features, data, Map::new())
     }
 
@@ -137,7 +160,12 @@ mod using {
     /// labeller.label(known, #{ threshold: 1.0 }).n_labelled == known.n_known // => true
     /// ```
     #[rhai_fn(name = "label", return_raw)]
-    pub fn label_with(ctx: NativeCallContext, labeller: Labeller, data: PartlyLabelled, options: Map) -> Fallible<Labelled> {
+    pub fn label_with(
+        ctx: NativeCallContext,
+        labeller: Labeller,
+        data: PartlyLabelled,
+        options: Map,
+    ) -> Fallible<Labelled> {
         let options = args::options::<LabelOptions>(&ctx, options)?;
         labeller.0.label(&data, &options, shared(&ctx)?.stop()).at(&ctx)
     }

@@ -27,8 +27,16 @@ pub(super) fn register(engine: &mut Engine) {
 pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
     let own = |name, expected, doc: &str| Setting { name, expected, doc: doc.into(), default: Value::Unit };
     let mut evaluate = vec![
-        own("judge", "what `metric::judge` gave", "A classifier of the data set, for the metrics that ask what images show."),
-        own("other", "a data set", "Other real images, for the floor: what real images score in place of generated ones."),
+        own(
+            "judge",
+            "what `metric::judge` gave",
+            "A classifier of the data set, for the metrics that ask what images show.",
+        ),
+        own(
+            "other",
+            "a data set",
+            "Other real images, for the floor: what real images score in place of generated ones.",
+        ),
         own("n", "a whole number from 1", "How many images to generate; as many as there are real ones if `()`."),
         own("title", "a string", "What was scored, for the report."),
     ];
@@ -52,7 +60,11 @@ impl Show for Scores {
     const NAME: &'static str = "Scores";
 
     fn short(&self) -> String {
-        self.rows.iter().map(|row| format!("{} {}", row.metric, display::rounded(row.value))).collect::<Vec<_>>().join(", ")
+        self.rows
+            .iter()
+            .map(|row| format!("{} {}", row.metric, display::rounded(row.value)))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn full(&self) -> Display {
@@ -82,7 +94,13 @@ mod scoring {
     /// metric::evaluate(test.images, test, ["kid"], #{ intervals: false, floor: false }).rows[0] // => "kid"
     /// ```
     #[rhai_fn(name = "evaluate", return_raw, volatile)]
-    pub fn evaluate_with(ctx: NativeCallContext, fake: Dynamic, real: Dataset, names: Array, options: Map) -> Fallible<Scores> {
+    pub fn evaluate_with(
+        ctx: NativeCallContext,
+        fake: Dynamic,
+        real: Dataset,
+        names: Array,
+        options: Map,
+    ) -> Fallible<Scores> {
         super::evaluate(&ctx, &fake, &real, &names, options)
     }
 
@@ -99,7 +117,8 @@ mod scoring {
     pub fn judge(ctx: NativeCallContext, data: Dataset, options: Map) -> Fallible<Judge> {
         let options = args::options::<JudgeOptions>(&ctx, options)?;
         let host = shared(&ctx)?;
-        let judge = metric::Judge::train(&data, &options, &host.device().at(&ctx)?, &Cache::of_user(), &host.job()).at(&ctx)?;
+        let judge =
+            metric::Judge::train(&data, &options, &host.device().at(&ctx)?, &Cache::of_user(), &host.job()).at(&ctx)?;
         Ok(Judge(Arc::new(judge)))
     }
 
@@ -129,7 +148,10 @@ mod scoring {
         let eyes = SqueezeNet::new(&host.device().at(&ctx)?).at(&ctx)?;
         let images = Images::from_tensor(&images).at(&ctx)?;
         let seen = metric::see(&eyes, &images, |_| host.stop().check()).at(&ctx)?.features;
-        Tensor::from_f64s(seen.data().to_vec(), &[seen.rows(), seen.dim()], &host.device().at(&ctx)?).at(&ctx)?.to_dtype(DType::F32).at(&ctx)
+        Tensor::from_f64s(seen.data().to_vec(), &[seen.rows(), seen.dim()], &host.device().at(&ctx)?)
+            .at(&ctx)?
+            .to_dtype(DType::F32)
+            .at(&ctx)
     }
 
     /// The Fréchet distance between two sets of features, `[n, d]` each.
@@ -202,7 +224,13 @@ fn fakes(ctx: &NativeCallContext, fake: &Dynamic, n: usize, seed: u64) -> Fallib
     }
 }
 
-fn evaluate(ctx: &NativeCallContext, fake: &Dynamic, real: &Dataset, names: &Array, mut options: Map) -> Fallible<Scores> {
+fn evaluate(
+    ctx: &NativeCallContext,
+    fake: &Dynamic,
+    real: &Dataset,
+    names: &Array,
+    mut options: Map,
+) -> Fallible<Scores> {
     let host = shared(ctx)?;
     let judge = args::take::<Judge>(ctx, &mut options, "judge", "what `metric::judge` gave")?;
     let other = args::take::<Dataset>(ctx, &mut options, "other", "a data set")?;
@@ -232,7 +260,9 @@ fn evaluate(ctx: &NativeCallContext, fake: &Dynamic, real: &Dataset, names: &Arr
         cache: &Cache::of_user(),
     };
     let scores = evaluation.run(&names, &options, &host.job()).at(ctx)?;
-    let mut record = serde_json::to_value(&scores).map_err(|error| Error::new(format!("the scores cannot be kept: {error}"))).at(ctx)?;
+    let mut record = serde_json::to_value(&scores)
+        .map_err(|error| Error::new(format!("the scores cannot be kept: {error}")))
+        .at(ctx)?;
     record["title"] = title.unwrap_or_default().into();
     host.front().record("scores", &record).at(ctx)?;
     Ok(scores)

@@ -39,7 +39,16 @@ pub fn register(engine: &mut Engine) {
 
 /// The options of every function that takes them.
 pub fn options() -> Vec<(&'static str, Vec<Setting>)> {
-    [data::options(), nn::options(), ssl::options(), label::options(), gan::options(), figure::options(), metric::options()].concat()
+    [
+        data::options(),
+        nn::options(),
+        ssl::options(),
+        label::options(),
+        gan::options(),
+        figure::options(),
+        metric::options(),
+    ]
+    .concat()
 }
 
 /// The choices that stand as strings in scripts: what they are, and their names.

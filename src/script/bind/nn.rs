@@ -201,7 +201,9 @@ impl Show for Layer {
 
     fn short(&self) -> String {
         match self {
-            Layer::Conv { inputs, outputs, kernel_size, stride, .. } => format!("conv {inputs} to {outputs}, {kernel_size}x{kernel_size}, stride {stride}"),
+            Layer::Conv { inputs, outputs, kernel_size, stride, .. } => {
+                format!("conv {inputs} to {outputs}, {kernel_size}x{kernel_size}, stride {stride}")
+            }
             Layer::ConvTranspose { inputs, outputs, kernel_size, stride, .. } => {
                 format!("transposed conv {inputs} to {outputs}, {kernel_size}x{kernel_size}, stride {stride}")
             }
@@ -317,7 +319,13 @@ mod building {
     /// nn::sequential([nn::conv(3, 8, 4, #{ stride: 2 })]).forward(tensor::zeros([1, 3, 8, 8])).shape // => [1, 8, 4, 4]
     /// ```
     #[rhai_fn(name = "conv", return_raw)]
-    pub fn conv_with(ctx: NativeCallContext, inputs: i64, outputs: i64, kernel_size: i64, options: Map) -> Fallible<Layer> {
+    pub fn conv_with(
+        ctx: NativeCallContext,
+        inputs: i64,
+        outputs: i64,
+        kernel_size: i64,
+        options: Map,
+    ) -> Fallible<Layer> {
         let options = args::options::<LayerOptions>(&ctx, options)?;
         super::conv_layer(&ctx, [inputs, outputs, kernel_size], &options)
     }
@@ -329,11 +337,24 @@ mod building {
     /// nn::sequential([layer]).forward(tensor::zeros([1, 8, 4, 4])).shape // => [1, 3, 8, 8]
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn conv_transpose(ctx: NativeCallContext, inputs: i64, outputs: i64, kernel_size: i64, options: Map) -> Fallible<Layer> {
+    pub fn conv_transpose(
+        ctx: NativeCallContext,
+        inputs: i64,
+        outputs: i64,
+        kernel_size: i64,
+        options: Map,
+    ) -> Fallible<Layer> {
         let options = args::options::<LayerOptions>(&ctx, options)?;
         let count = |name, value| args::count(&ctx, name, value);
-        let (inputs, outputs, kernel_size) = (count("inputs", inputs)?, count("outputs", outputs)?, count("kernel_size", kernel_size)?);
-        Ok(Layer::ConvTranspose { inputs, outputs, kernel_size, stride: options.stride, make: super::make_of(&options) })
+        let (inputs, outputs, kernel_size) =
+            (count("inputs", inputs)?, count("outputs", outputs)?, count("kernel_size", kernel_size)?);
+        Ok(Layer::ConvTranspose {
+            inputs,
+            outputs,
+            kernel_size,
+            stride: options.stride,
+            make: super::make_of(&options),
+        })
     }
 
     /// A linear layer: values in, values out.
@@ -758,7 +779,10 @@ fn heads_of(names: &[String]) -> crate::Result<Heads> {
     const HEADS: [&str; 2] = ["projection", "rotation"];
     match names.iter().find(|name| !HEADS.contains(&name.as_str())) {
         Some(unknown) => Err(table::unknown("head", unknown, HEADS)),
-        None => Ok(Heads { projection: names.iter().any(|name| name == HEADS[0]), rotation: names.iter().any(|name| name == HEADS[1]) }),
+        None => Ok(Heads {
+            projection: names.iter().any(|name| name == HEADS[0]),
+            rotation: names.iter().any(|name| name == HEADS[1]),
+        }),
     }
 }
 
@@ -766,7 +790,11 @@ fn make_of(options: &LayerOptions) -> Make {
     Make { init: options.init, bias: options.bias, spectral: options.spectral_norm }
 }
 
-fn conv_layer(ctx: &NativeCallContext, [inputs, outputs, kernel_size]: [i64; 3], options: &LayerOptions) -> Fallible<Layer> {
+fn conv_layer(
+    ctx: &NativeCallContext,
+    [inputs, outputs, kernel_size]: [i64; 3],
+    options: &LayerOptions,
+) -> Fallible<Layer> {
     Ok(Layer::Conv {
         inputs: args::count(ctx, "inputs", inputs)?,
         outputs: args::count(ctx, "outputs", outputs)?,

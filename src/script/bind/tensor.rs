@@ -29,10 +29,16 @@ impl Show for Tensor {
     }
 
     fn full(&self) -> Display {
-        let mut parts = vec![format!("tensor {:?} {} on {}", self.dims(), self.dtype().as_str(), device_name(self.device()))];
+        let mut parts =
+            vec![format!("tensor {:?} {} on {}", self.dims(), self.dtype().as_str(), device_name(self.device()))];
         if let Ok(Some(summary)) = self.summary() {
             let rounded = display::rounded;
-            parts.push(format!("from {} to {}, mean {}", rounded(summary.min), rounded(summary.max), rounded(summary.mean)));
+            parts.push(format!(
+                "from {} to {}, mean {}",
+                rounded(summary.min),
+                rounded(summary.max),
+                rounded(summary.mean)
+            ));
             if summary.not_finite > 0 {
                 parts.push(format!("{} values not finite", summary.not_finite));
             }
@@ -85,7 +91,9 @@ fn corner(tensor: &Tensor) -> Option<String> {
     let more = if width > COLUMNS { "  .." } else { "" };
     let mut lines: Vec<String> = cells
         .chunks(across)
-        .map(|row| format!("  {}{more}", row.iter().map(|cell| format!("{cell:>wide$}")).collect::<Vec<_>>().join("  ")))
+        .map(|row| {
+            format!("  {}{more}", row.iter().map(|cell| format!("{cell:>wide$}")).collect::<Vec<_>>().join("  "))
+        })
         .collect();
     if height > ROWS {
         lines.push("  ..".into());
@@ -708,7 +716,9 @@ mod using {
     #[rhai_fn(get = "rows", return_raw, pure)]
     pub fn rows(ctx: NativeCallContext, t: &mut Tensor) -> Fallible<i64> {
         let rows = t.dims().first().copied();
-        rows.map(|rows| rows as i64).ok_or_else(|| crate::Error::new("a tensor without dimensions has no rows")).at(&ctx)
+        rows.map(|rows| rows as i64)
+            .ok_or_else(|| crate::Error::new("a tensor without dimensions has no rows"))
+            .at(&ctx)
     }
 
     /// The value of a tensor of one value, as a number.
@@ -765,7 +775,11 @@ mod indexing {
 
     /// A part of a tensor.
     #[rhai_fn(index_get, return_raw, pure)]
-    pub fn part_inclusive(ctx: NativeCallContext, t: &mut Tensor, range: std::ops::RangeInclusive<i64>) -> Fallible<Tensor> {
+    pub fn part_inclusive(
+        ctx: NativeCallContext,
+        t: &mut Tensor,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Fallible<Tensor> {
         t.pick(&[super::inclusive(&range)]).at(&ctx)
     }
 
@@ -825,7 +839,9 @@ pub(super) fn labels_of(ctx: &NativeCallContext, name: &str, value: &Dynamic) ->
         .iter()
         .map(|label| {
             u32::try_from(*label)
-                .map_err(|_| crate::Error::new(format!("`{name}` holds {label}")).help("they must be whole numbers from 0"))
+                .map_err(|_| {
+                    crate::Error::new(format!("`{name}` holds {label}")).help("they must be whole numbers from 0")
+                })
                 .at(ctx)
         })
         .collect::<Fallible<_>>()?;
@@ -845,7 +861,10 @@ fn dims_of(ctx: &NativeCallContext, tensor: &Tensor, dims: &Dynamic) -> Fallible
 
 fn array_of(values: &[f64], dims: &[usize], whole: bool) -> Array {
     match dims {
-        [] | [_] => values.iter().map(|value| if whole { Dynamic::from_int(*value as i64) } else { Dynamic::from_float(*value) }).collect(),
+        [] | [_] => values
+            .iter()
+            .map(|value| if whole { Dynamic::from_int(*value as i64) } else { Dynamic::from_float(*value) })
+            .collect(),
         [rows, rest @ ..] => {
             let length = rest.iter().product::<usize>().max(1);
             values.chunks(length).take(*rows).map(|row| Dynamic::from_array(array_of(row, rest, whole))).collect()
@@ -867,7 +886,9 @@ fn flattened(ctx: &NativeCallContext, values: &Array, level: usize, shape: &mut 
     for value in values {
         match value.read_lock::<Array>() {
             Some(row) => numbers.extend(flattened(ctx, &row, level.saturating_add(1), shape)?),
-            None if shape.len() > level.saturating_add(1) => return Err(args::wrong(ctx, "values", "rows of one depth", value)),
+            None if shape.len() > level.saturating_add(1) => {
+                return Err(args::wrong(ctx, "values", "rows of one depth", value));
+            }
             None => numbers.push(args::number(ctx, "values", value)?),
         }
     }
