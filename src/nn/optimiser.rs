@@ -276,3 +276,48 @@ fn moment(find: &mut dyn FnMut(&str) -> Option<Tensor>, param: &Param, what: &st
     }
     value.to_device(param.value().device())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Init, Store};
+    use crate::tensor::Device;
+
+    fn two() -> (Store, Vec<Param>) {
+        let store = Store::new(1, &Device::Cpu);
+        let params = ["used", "forgotten"].map(|name| store.param(name, &[2], Init::Constant(1.0)).unwrap()).into();
+        (store, params)
+    }
+
+    #[test]
+    fn a_parameter_without_a_gradient_is_named() {
+        let (_store, params) = two();
+        let loss = params[0].tensor().sum_all().unwrap();
+        let error = gradients(&loss, &params).unwrap_err();
+        assert_eq!(error.message, "the parameter `forgotten` gets no gradient: the loss does not depend on it");
+        assert!(gradients(&params[0].tensor(), &params).unwrap_err().message.contains("one number"));
+    }
+
+    #[test]
+    fn a_step_leaves_graphs_of_the_old_values_alone() {
+        let (_store, params) = two();
+        let x = params[0].tensor();
+        let square = x.square().unwrap().sum_all().unwrap();
+        let mut adam = Adam::new(vec![params[0].clone()], 0.5, [0.9, 0.999], 1e-8).unwrap();
+        adam.apply(&[Tensor::ones(&[2], x.dtype(), &Device::Cpu).unwrap()], 1.0).unwrap();
+        assert_eq!(params[0].value().to_f32s().unwrap(), [0.5, 0.5]);
+        // The gradient is that of the value the square was computed from.
+        assert_eq!(gradients(&square, &params[..1]).unwrap()[0].to_f32s().unwrap(), [2.0, 2.0]);
+    }
+
+    #[test]
+    fn momentum_and_decay_by_hand() {
+        let (_store, params) = two();
+        let mut sgd = Sgd::new(vec![params[0].clone()], 0.1, 0.5, 0.2).unwrap();
+        let grad = || vec![Tensor::full(1.0, &[2], params[0].value().dtype(), &Device::Cpu).unwrap()];
+        sgd.apply(&grad(), 1.0).unwrap(); // v = 1 + 0.2 * 1 = 1.2; w = 1 - 0.12
+        sgd.apply(&grad(), 1.0).unwrap(); // v = 0.6 + 1 + 0.2 * 0.88 = 1.776; w = 0.88 - 0.1776
+        let value = params[0].value().to_f64s().unwrap()[0];
+        assert!((value - 0.7024).abs() < 1e-6, "{value}");
+    }
+}

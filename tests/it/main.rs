@@ -10,6 +10,7 @@ mod layers;
 mod manual;
 mod metric_properties;
 mod scripting;
+mod scripts;
 mod suite;
 mod tables;
 mod training;
