@@ -320,7 +320,8 @@ fn prepared(arguments: &RunArguments) -> Result<Prepared> {
         command.extend(["--threads".into(), count.to_string()]);
     }
     let stem = Path::new(&path).file_stem().map_or_else(|| "script".into(), |stem| stem.to_string_lossy().into_owned());
-    let name = std::iter::once(stem).chain(arguments.set.iter().map(|(_, value)| value.clone())).collect::<Vec<_>>().join("-");
+    let name =
+        std::iter::once(stem).chain(arguments.set.iter().map(|(_, value)| value.clone())).collect::<Vec<_>>().join("-");
     let given = Given { params: params.clone(), seed: session.seed, device: session.device.clone() };
     let about = About {
         name,
@@ -340,7 +341,8 @@ fn resumed(dir: &Path) -> Result<Prepared> {
     let facts = run.facts().ok_or_else(|| Error::bug("a run was resumed without its facts"))?;
     let text_of = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     // What was `()` was not given.
-    let params = facts.params.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text_of(value)));
+    let params =
+        facts.params.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text_of(value)));
     let device = facts.device.split_whitespace().next().unwrap_or("auto").to_string();
     let given = Given { params: params.collect(), seed: Some(facts.seed), device };
     Ok(Prepared { path: facts.path.clone(), text: run.script().to_string(), given, run })
@@ -379,7 +381,9 @@ fn about_data(what: DataCommand) -> Result<()> {
 fn doctor() -> Result<()> {
     let gpu = match tensor::device("cuda") {
         Ok(device) => tensor::device_name(&device),
-        Err(error) => format!("none: {}{}", error.message, error.help.map_or(String::new(), |help| format!("; {help}"))),
+        Err(error) => {
+            format!("none: {}{}", error.message, error.help.map_or(String::new(), |help| format!("; {help}")))
+        }
     };
     let lines = [
         format!("fewlab    {}", env!("CARGO_PKG_VERSION")),

@@ -79,7 +79,8 @@ pub fn shared(ctx: &NativeCallContext) -> Fallible<Arc<Host>> {
 pub(crate) struct Exit(pub Dynamic);
 
 /// Words that Rhai keeps for itself without using them, which people want as names.
-const FREE_WORDS: &[&str] = &["new", "match", "with", "default", "case", "sync", "shared", "yield", "use", "module", "package"];
+const FREE_WORDS: &[&str] =
+    &["new", "match", "with", "default", "case", "sync", "shared", "yield", "use", "module", "package"];
 
 /// An engine that knows every bound function and the habits of a research language.
 #[allow(deprecated)] // Rhai marks its hooks as volatile by calling them deprecated.

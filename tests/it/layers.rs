@@ -20,7 +20,11 @@ const ROWS: &[(&[&str], bool)] = &[
 const ARGUED: &[(&str, &str, &str)] = &[
     ("candle", "src/error.rs", "a failed tensor operation becomes an error there, so that `?` works above"),
     ("candle", "src/nn/checkpoint.rs", "checkpoints are files of the format that Candle reads and writes"),
-    ("panics", "src/script/bind/mod.rs", "the macro that binds properties writes `unwrap` on a lock that the engine holds"),
+    (
+        "panics",
+        "src/script/bind/mod.rs",
+        "the macro that binds properties writes `unwrap` on a lock that the engine holds",
+    ),
 ];
 
 /// A source file: where it is, and what is left of it without comments and unit tests.
