@@ -258,6 +258,9 @@ mod tests {
             ["gan::train(data, gan::method(\"s3gan\") + #{ batch: f(1), rotation_share: "]
         );
         assert_eq!(suggested(&[], "#{ loss: \"hin"), ["#{ loss: \"hinge"]);
-        assert_eq!(suggested(&[], "gan::train(data, #{ steps: le"), ["gan::train(data, #{ steps: let"]);
+        assert_eq!(
+            suggested(&[], "gan::train(data, #{ steps: le"),
+            ["gan::train(data, #{ steps: leaky_relu(", "gan::train(data, #{ steps: let"]
+        );
     }
 }

@@ -204,6 +204,8 @@ fn function_not_found(signature: &str, context: &Context<'_>) -> Error {
                 }
             })
             .collect();
+        // Rhai lists functions in no order of its own.
+        ways.sort();
         ways.dedup();
         ways.truncate(6);
         return match ways.is_empty() {

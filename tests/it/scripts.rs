@@ -37,7 +37,7 @@ fn class_folders(folder: &Path) {
 
 fn run(script: &str, settings: &[&str], folder: &Path, out: &Path) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fewlab"));
-    command.args(["run", script, "--out", out.to_str().unwrap()]).env("FEWLAB_CACHE", folder.join("cache"));
+    command.args(["run", script, "--out", out.to_str().unwrap()]).env("FEWLAB_CACHE", "");
     for setting in settings {
         command.args(["--set", &setting.replace("{data}", &format!("{}/images/", folder.display()))]);
     }
