@@ -9,6 +9,7 @@ mod golden_metric;
 mod layers;
 mod manual;
 mod metric_properties;
+mod readme;
 mod scripting;
 mod scripts;
 mod suite;
