@@ -83,16 +83,19 @@ fn result(history: &History, scores: &[Scores], data: &[Data]) -> String {
         Status::Running if history.live => ("running", "Still running"),
         Status::Running => ("killed", "Killed"),
     };
-    let seconds = history.stages.iter().map(|stage| stage.seconds).fold(facts.seconds, f64::max);
-    let mut text =
-        format!("<span class=\"status {class}\">{status}</span> after {} on {}", time(seconds), escape(&facts.device));
+    let mut text = format!(
+        "<span class=\"status {class}\">{status}</span> after {} on {}",
+        time(history.seconds),
+        escape(&facts.device)
+    );
     let share = data.iter().find_map(|data| {
         let split = data.splits.iter().find(|split| !split.labelled.is_empty())?;
         let (labelled, all) = (split.labelled.iter().sum::<u64>(), split.counts.iter().sum::<u64>());
         (all > 0).then(|| labelled as f64 / all as f64)
     });
-    if let (Status::Running | Status::Failed | Status::Interrupted, Some(stage)) = (facts.status, history.stages.last())
-    {
+    // The stage it was in; none when it ended between two.
+    let stage = history.stages.iter().rfind(|stage| stage.of > 0 && stage.summary.is_none());
+    if let (Status::Running | Status::Failed | Status::Interrupted, Some(stage)) = (facts.status, stage) {
         let _ = write!(text, ", at step {} of {} of <strong>{}</strong>", stage.step, stage.of, escape(stage.name()));
     }
     if let Some(row) = scores.last().and_then(|scores| scores.rows.first()) {

@@ -12,7 +12,11 @@ pub(super) fn number(value: f64) -> String {
 
 /// A share as a percentage with one decimal.
 pub(super) fn percent(share: f64) -> String {
-    if share.is_finite() { format!("{:.1}%", share * 100.0) } else { "–".into() }
+    match share {
+        1.0 => "100%".into(),
+        _ if share.is_finite() => format!("{:.1}%", share * 100.0),
+        _ => "–".into(),
+    }
 }
 
 /// A count with its thousands apart: `60 000`.

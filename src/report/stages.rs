@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::html::{count, data_uri, escape, number, time};
+use super::html::{count, data_uri, escape, number, pairs, time};
 use crate::figure::{self, Curves, Series};
 use crate::progress::beyond_steps;
 use crate::run::History;
@@ -14,7 +14,7 @@ const MOST: usize = 24;
 /// Each series of pictures, with a slider through its steps.
 pub(super) fn samples(history: &History) -> String {
     let mut films: Vec<(&str, &str, Vec<&Shot>)> = Vec::new();
-    for shot in &history.pictures {
+    for shot in history.pictures.iter().filter(|shot| begun(history, &shot.stage)) {
         match films.iter_mut().find(|(stage, name, _)| *stage == shot.stage && *name == shot.name) {
             Some((_, _, shots)) => shots.push(shot),
             None => films.push((&shot.stage, &shot.name, vec![shot])),
@@ -71,7 +71,34 @@ pub(super) fn samples(history: &History) -> String {
         }
         out.push_str("</div>\n");
     }
-    if out.is_empty() { out } else { format!("<section>\n<h2>Samples</h2>\n{out}</section>\n") }
+    if !out.is_empty() {
+        out = format!("<section>\n<h2>Samples</h2>\n{out}</section>\n");
+    }
+    out.push_str(&shown(history));
+    out
+}
+
+/// Whether the stage is one that trained, rather than the script itself.
+fn begun(history: &History, key: &str) -> bool {
+    history.stages.iter().any(|stage| stage.key == key && stage.of > 0)
+}
+
+/// Pictures that the script showed, one below the other: they have no steps to slide through.
+fn shown(history: &History) -> String {
+    let mut out = String::new();
+    for shot in history.pictures.iter().filter(|shot| !begun(history, &shot.stage)) {
+        let Ok(png) = std::fs::read(history.dir.join(&shot.file)) else { continue };
+        // Charts are drawn with two picture pixels to a page pixel, grids of images with one.
+        let scale = if shot.name == "grid" { 1 } else { 2 };
+        let _ = writeln!(
+            out,
+            "<figure class=\"shown\"><img src=\"{}\" alt=\"{}\" width=\"{}\"></figure>",
+            data_uri(&png),
+            escape(&shot.name),
+            shot.width / scale
+        );
+    }
+    if out.is_empty() { out } else { format!("<section>\n<h2>Shown by the script</h2>\n{out}</section>\n") }
 }
 
 /// The step, and the scores known by then.
@@ -103,10 +130,14 @@ pub(super) fn curves(history: &History) -> String {
     for stage in
         history.stages.iter().filter(|stage| stage.of > 0 || !stage.steps.is_empty() || !stage.values.is_empty())
     {
+        if stage.of == 0 && stage.steps.is_empty() {
+            out.push_str(&reported(stage));
+            continue;
+        }
         let _ = writeln!(
             out,
             "<h3 class=\"stage\">{}</h3>\n<p class=\"fine\">{}</p>",
-            escape(stage.name()),
+            escape(&spoken(stage.name())),
             escape(&told(stage))
         );
         // Shares and losses do not fit one axis.
@@ -123,12 +154,27 @@ pub(super) fn curves(history: &History) -> String {
     if out.is_empty() { out } else { format!("<section>\n<h2>Training</h2>\n{out}</section>\n") }
 }
 
+/// What the script measured by itself: curves where it gave steps, numbers where it did not.
+fn reported(stage: &Stage) -> String {
+    let mut out = String::from("<h3 class=\"stage\">Reported by the script</h3>\n");
+    let last = |points: &[(f64, f64)]| points.last().map(|(_, value)| number(*value)).unwrap_or_default();
+    out.push_str(&pairs(stage.values.iter().map(|(name, points)| (name.as_str(), last(points)))));
+    for (name, points) in &stage.values {
+        out.push_str(&figure(&[Series::new(spoken(name), points.clone())], &spoken(name)));
+    }
+    out
+}
+
 fn told(stage: &Stage) -> String {
     let done =
         if stage.step < stage.of { format!("{} of {}", count(stage.step), count(stage.of)) } else { count(stage.step) };
     let mut text = format!("{done} steps in {}", time(stage.seconds));
     if stage.seconds > 0.0 && stage.step > 1 {
         let _ = write!(text, ", {} a second", figure::significant(stage.step as f64 / stage.seconds, 3));
+    }
+    // A score taken once is no curve.
+    for (name, points) in stage.values.iter().filter(|(_, points)| points.len() == 1) {
+        let _ = write!(text, " · {} {}", spoken(name), number(points[0].1));
     }
     let summary = stage.summary.as_ref().map(|summary| beyond_steps(summary, stage.of));
     if let Some(summary) = summary.filter(|summary| !summary.is_empty()) {

@@ -125,6 +125,8 @@ pub(super) fn fake_run(out: &Path, samples: &dyn Fn(u64) -> Picture) -> Run {
         )
     }));
     run.record("scores", &json!({"rows": rows})).unwrap();
+    run.value("script", 0, "best", 0.5);
+    run.picture("script", 1, "grid", &samples(1500));
     run.record("timing", &json!({"steps_per_second": 8.31, "images_per_second": 531.8})).unwrap();
     run
 }
@@ -173,6 +175,7 @@ fn the_page_tells_the_whole_run_and_asks_for_nothing() {
         "aria-label=\"d loss, g loss, rotation loss over step\"",
         "step 1500 of 1500 · fd 64.13",
         "of the inferred labels are right",
+        "test accuracy 0.9312",
         "Which class is taken for which",
         "<dt>extractor hash</dt><dd>775ceadd7427150b</dd>",
         ">FD per class</text>",
@@ -183,7 +186,8 @@ fn the_page_tells_the_whole_run_and_asks_for_nothing() {
     ] {
         assert!(page.contains(expected), "the page lacks {expected}");
     }
-    assert_eq!(page.matches("data:image/png;base64,").count(), 11, "ten samples, and the last one large");
+    assert_eq!(page.matches("data:image/png;base64,").count(), 12, "ten samples, the last one large, one shown");
+    assert!(page.contains("<h2>Shown by the script</h2>") && page.contains("<dt>best</dt><dd>0.5</dd>"));
     for outside in ["src=\"http", "href=", "url(", "@import"] {
         assert!(!page.contains(outside), "{outside}");
     }
@@ -203,6 +207,7 @@ fn a_run_that_broke_says_where_and_why() {
         page.contains("<div class=\"alarm\">the loss became NaN at step 412 of &lt;gan&gt;\nhelp: lower `lr`</div>")
     );
     assert!(page.contains("<span class=\"status failed\">Failed</span>"));
+    assert!(page.contains(", at step 41 of 100 of <strong>second</strong>"));
 }
 
 #[test]

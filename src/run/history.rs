@@ -19,6 +19,8 @@ pub struct History {
     pub facts: Facts,
     /// Whether a process is at work in the folder.
     pub live: bool,
+    /// Seconds of work, also while the run goes on.
+    pub seconds: f64,
     /// The text of the script.
     pub script: String,
     /// Stages in the order they began.
@@ -83,6 +85,7 @@ impl History {
         let facts = super::read_facts(dir)?;
         let mut stages = Stages::default();
         let mut history = Self {
+            seconds: last_time(dir)?.max(facts.seconds),
             live: facts.status == Status::Running && locked(dir),
             facts,
             dir: dir.to_path_buf(),
