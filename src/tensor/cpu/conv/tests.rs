@@ -18,11 +18,11 @@ fn naive(x: &[f64], w: &[f64], bias: &[f64], g: &[f64], c: &Conv) -> Naive {
     let mut dx = vec![0.0; x.len()];
     let mut dw = vec![0.0; w.len()];
     for n in 0..c.n {
-        for o in 0..c.co {
+        for (o, &bias) in bias.iter().enumerate() {
             for oy in 0..oh {
                 for ox in 0..ow {
                     let out = ((n * c.co + o) * oh + oy) * ow + ox;
-                    y[out] = bias[o];
+                    y[out] = bias;
                     for i in 0..c.ci {
                         for ky in 0..c.kh {
                             for kx in 0..c.kw {
