@@ -61,7 +61,7 @@ fn table(rows: &[&Score]) -> String {
     }
     out.push_str(
         "</tbody></table></div>\n<p class=\"fine\">↓ lower is better, ↑ higher is better. Real images: what real images score in place of \
-         the generated ones, the best to hope for; the upright stroke in the last column, whose line starts at 0.</p>\n",
+         the generated ones, the best to hope for; the upright stroke in the last column, whose line starts at 0 or below.</p>\n",
     );
     out
 }
@@ -134,21 +134,21 @@ fn protocol(rows: &[Score]) -> String {
     out
 }
 
-/// Scores of single classes, `fd_per_class/Bag`, one figure for each score.
+/// Scores of single classes, `fd_per_class/Bag`, one figure for each score and extractor.
 fn classes(general: &[&Score], rows: &[&Score]) -> String {
-    let mut groups: Vec<(&str, Vec<Bar>)> = Vec::new();
+    let mut groups: Vec<(&str, &Score, Vec<Bar>)> = Vec::new();
     for row in rows.iter().filter(|row| row.value.is_finite()) {
         let (metric, class) = row.metric.split_once('/').unwrap_or((&row.metric, ""));
         let bar = Bar { name: class.to_string(), value: row.value, interval: row.lo.zip(row.hi), says: String::new() };
-        match groups.iter_mut().find(|(known, _)| *known == metric) {
-            Some((_, bars)) => bars.push(bar),
-            None => groups.push((metric, vec![bar])),
+        match groups.iter_mut().find(|(known, first, _)| *known == metric && extractor(first) == extractor(row)) {
+            Some((_, _, bars)) => bars.push(bar),
+            None => groups.push((metric, row, vec![bar])),
         }
     }
     let mut out = String::new();
-    for (metric, bars) in groups {
+    for (metric, first, bars) in groups {
         // The score over all classes has the name that a person reads.
-        let whole = general.iter().find(|row| row.metric == metric);
+        let whole = general.iter().find(|row| row.metric == metric && extractor(row) == extractor(first));
         let title = whole.map_or_else(|| metric.replace('_', " "), |row| label(row).to_string());
         let mark = whole.filter(|row| row.value.is_finite()).map(|row| (row.value, "all classes".to_string()));
         if let Ok(figure) = figure::bars(&bars, &Bars { title, mark, width: 460.0, ..Bars::default() }) {
@@ -156,4 +156,34 @@ fn classes(general: &[&Score], rows: &[&Score]) -> String {
         }
     }
     out
+}
+
+/// The network whose features a score compares; scores of two networks do not share an axis.
+fn extractor(row: &Score) -> Option<&serde_json::Value> {
+    row.protocol.get("extractor")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn two_extractors_get_two_figures() {
+        let rows: Vec<Score> = ["A", "B"]
+            .iter()
+            .flat_map(|network| {
+                ["fd_per_class", "fd_per_class/Bag", "fd_per_class/Coat"].map(|metric| {
+                    let label = format!("FD per class ({network})");
+                    let score =
+                        json!({"metric": metric, "label": label, "value": 2.0, "protocol": {"extractor": network}});
+                    serde_json::from_value(score).unwrap()
+                })
+            })
+            .collect();
+        let page = section(&[Scores { title: String::new(), rows }]);
+        assert_eq!(page.matches("<figure>").count(), 2);
+        assert!(page.contains(">FD per class (A)</text>") && page.contains(">FD per class (B)</text>"));
+        assert_eq!(page.matches(">Bag</text>").count(), 2);
+    }
 }
