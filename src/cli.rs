@@ -11,13 +11,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::{self, LoadOptions};
 use crate::error::{Error, Result, file};
+use crate::jupyter::install::{self, Place};
 use crate::options::Value;
 use crate::progress::{Observer, Picture, Several, Stop};
 use crate::run::{About, Run, Status};
 use crate::script::session::on_script_thread;
 use crate::script::{Diagnostic, Display, Front, Given, Host, Mute, Session};
 use crate::terminal::{Manner, Terminal};
-use crate::{repl, report, tensor};
+use crate::{jupyter, repl, report, tensor};
 
 /// Trains GANs with few labels, from scripts.
 #[derive(Parser)]
@@ -33,6 +34,15 @@ enum Command {
     Run(RunArguments),
     /// Evaluates what is typed, a cell at a time
     Repl(SessionArguments),
+    /// Makes the kernel `Fewlab (Rhai)` known to Jupyter
+    Install(InstallArguments),
+    /// Serves a notebook; Jupyter calls this
+    Kernel {
+        /// The file that Jupyter wrote
+        connection_file: PathBuf,
+        #[command(flatten)]
+        session: SessionArguments,
+    },
     /// Shows what scripts can call
     Manual {
         /// A function (`gan::train`) or a namespace (`gan`); everything if left out
@@ -74,6 +84,28 @@ struct RunArguments {
     resume: Option<PathBuf>,
     #[command(flatten)]
     session: SessionArguments,
+}
+
+#[derive(Args)]
+struct InstallArguments {
+    /// For this person (the default)
+    #[arg(long, group = "place")]
+    user: bool,
+    /// Into the Python environment that is active
+    #[arg(long, group = "place")]
+    sys_prefix: bool,
+    /// Under this folder
+    #[arg(long, value_name = "DIR", group = "place")]
+    prefix: Option<PathBuf>,
+    /// What Jupyter calls the kernel
+    #[arg(long, default_value = "fewlab")]
+    name: String,
+    /// What people see
+    #[arg(long, value_name = "NAME", conflicts_with = "uninstall")]
+    display_name: Option<String>,
+    /// Removes it again
+    #[arg(long)]
+    uninstall: bool,
 }
 
 /// What a session can be told.
@@ -135,6 +167,8 @@ pub fn main() -> ExitCode {
     let answer = match arguments.command {
         Command::Run(arguments) => run_script(arguments),
         Command::Repl(arguments) => threads(&arguments).and_then(|()| repl::main(&arguments)).map_err(Failure::from),
+        Command::Install(arguments) => install_kernel(&arguments).map_err(Failure::from),
+        Command::Kernel { connection_file, session } => serve(&connection_file, &session).map_err(Failure::from),
         Command::Manual { name, format } => manual(name.as_deref(), format).map_err(Failure::from),
         Command::Doctor => doctor().map_err(Failure::from),
         Command::Data { what } => about_data(what).map_err(Failure::from),
@@ -348,6 +382,28 @@ fn resumed(dir: &Path) -> Result<Prepared> {
     Ok(Prepared { path: facts.path.clone(), text: run.script().to_string(), given, run })
 }
 
+fn install_kernel(arguments: &InstallArguments) -> Result<()> {
+    let place = match &arguments.prefix {
+        Some(prefix) => Place::Prefix(prefix.clone()),
+        None if arguments.sys_prefix => Place::Environment,
+        None => Place::User,
+    };
+    if arguments.uninstall {
+        let dir = install::uninstall(&place, &arguments.name)?;
+        say(&format!("removed {}", dir.display()));
+        return Ok(());
+    }
+    let dir = install::install(&place, &arguments.name, arguments.display_name.as_deref())?;
+    say(&format!("installed {}", dir.display()));
+    say("JupyterLab and VS Code now offer the kernel; `jupyter console --kernel fewlab` starts it in a terminal");
+    Ok(())
+}
+
+fn serve(connection_file: &Path, session: &SessionArguments) -> Result<()> {
+    threads(session)?;
+    jupyter::main(connection_file, Given { seed: session.seed, device: session.device.clone(), ..Given::default() })
+}
+
 fn manual(name: Option<&str>, format: Format) -> Result<()> {
     let host = Host::new(Box::new(Mute), Stop::default(), Given::default());
     let session = Session::new(host, Path::new(""));
@@ -385,6 +441,15 @@ fn doctor() -> Result<()> {
             format!("none: {}{}", error.message, error.help.map_or(String::new(), |help| format!("; {help}")))
         }
     };
+    let kernels: Vec<String> = install::installed()
+        .into_iter()
+        .map(|(dir, program)| match program.exists() {
+            true => dir.display().to_string(),
+            false => format!("{}: its program {} is gone; `fewlab install` mends it", dir.display(), program.display()),
+        })
+        .collect();
+    let kernels =
+        if kernels.is_empty() { "none: `fewlab install` makes it known to Jupyter".into() } else { kernels.join(", ") };
     let lines = [
         format!("fewlab    {}", env!("CARGO_PKG_VERSION")),
         format!("system    {} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -392,6 +457,7 @@ fn doctor() -> Result<()> {
         format!("vectors   {:?}", tensor::cpu::dispatch::Isa::best()),
         "device    cpu".to_string(),
         format!("gpu       {gpu}"),
+        format!("kernel    {kernels}"),
         String::new(),
         "data sets".to_string(),
         data::list().trim_end().to_string(),

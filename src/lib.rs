@@ -5,7 +5,8 @@
 //! the rest from a few, train a conditional GAN on the labels it inferred, measure it.
 //!
 //! ```text
-//!  main   cli   repl              front ends: text in, text and pictures out
+//!  main   cli   repl   jupyter    front ends: text in, text and pictures out
+//!  notebook                       numbered cells, magics, history: what the terminal and Jupyter share
 //!  script                         convert -> call -> convert; places in errors, help, display: the only layer that names rhai
 //!  run   report                   a run's folder; a run on one page
 //!  ssl   label   gan   metric     verbs; they never import one another
@@ -33,9 +34,11 @@ pub mod data;
 pub mod error;
 pub mod figure;
 pub mod gan;
+pub mod jupyter;
 pub mod label;
 pub mod metric;
 pub mod nn;
+pub mod notebook;
 pub mod options;
 pub mod progress;
 pub mod repl;

@@ -99,12 +99,28 @@ pub struct Job {
     pub observer: Arc<dyn Observer>,
     /// How it is asked to stop.
     pub stop: Stop,
+    /// Whether a loop that is asked to stop gives what it has reached, for a person to go on from there, instead of an
+    /// error.
+    pub keep: bool,
 }
 
 impl Job {
+    /// Whether a training loop ended by itself; it did not, and that is no error, if it was asked to stop and the person
+    /// keeps what it has reached.
+    ///
+    /// # Errors
+    /// Any other error of the loop.
+    pub fn ended<T>(&self, trained: Result<T>) -> Result<bool> {
+        match trained {
+            Ok(_) => Ok(true),
+            Err(error) if self.keep && error.is_interrupt() && self.stop.raised() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A job that nobody watches and nobody stops.
     pub fn silent() -> Self {
-        Self { observer: Arc::new(Silent), stop: Stop::default() }
+        Self { observer: Arc::new(Silent), stop: Stop::default(), keep: false }
     }
 }
 

@@ -61,7 +61,7 @@ struct Stage {
 
 /// How far a stage is and how fast it goes.
 #[derive(Debug, Clone)]
-struct Pace {
+pub(crate) struct Pace {
     from: u64,
     step: u64,
     of: u64,
@@ -128,8 +128,7 @@ impl Observer for Terminal {
             Manner::Bars => {}
         }
         let bar = self.bars.add(ProgressBar::new(of).with_style(plain()));
-        let now = Instant::now();
-        let pace = Pace { from, step: from, of, begun: now, rate: None, taken: (now, from) };
+        let pace = Pace::new(from, of);
         let mut stages = self.stages();
         // A stage of the same name that never ended failed inside the script and was caught there.
         if let Some(i) = stages.iter().position(|known| known.name == stage) {
@@ -145,7 +144,7 @@ impl Observer for Terminal {
     fn step(&self, step: &Step<'_>) {
         let mut stages = self.stages();
         let Some(stage) = stages.iter_mut().find(|known| known.name == step.stage) else { return };
-        (stage.pace.step, stage.pace.of) = (step.step, step.of);
+        stage.pace.reached(step.step, step.of);
         let soon = step.step < step.of && stage.drawn.is_some_and(|at| at.elapsed() < PAUSE);
         if self.manner != Manner::Bars || soon {
             return;
@@ -181,7 +180,7 @@ impl Observer for Terminal {
         };
         let Some(ended) = ended else { return };
         ended.bar.finish_and_clear();
-        let done = ended.pace.of.saturating_sub(ended.pace.from);
+        let done = ended.pace.done();
         let mut text = match done {
             0 => "was done before".to_string(),
             1 => format!("1 step in {}", duration(ended.pace.begun.elapsed())),
@@ -212,8 +211,52 @@ impl Stage {
 }
 
 impl Pace {
+    /// A stage of `of` steps that begins now, `from` of them done before.
+    pub(crate) fn new(from: u64, of: u64) -> Self {
+        let now = Instant::now();
+        Self { from, step: from, of, begun: now, rate: None, taken: (now, from) }
+    }
+
+    /// So many steps are done.
+    pub(crate) fn reached(&mut self, step: u64, of: u64) {
+        (self.step, self.of) = (step, of);
+    }
+
+    pub(crate) fn step(&self) -> u64 {
+        self.step
+    }
+
+    pub(crate) fn of(&self) -> u64 {
+        self.of
+    }
+
+    /// Steps that were done since it began.
+    pub(crate) fn done(&self) -> u64 {
+        self.of.saturating_sub(self.from)
+    }
+
+    /// Since it began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// `340/1200`.
+    pub(crate) fn fraction(&self) -> String {
+        if self.of > 0 { fraction(self.step, self.of) } else { format!("{} steps", self.step) }
+    }
+
+    /// `8.3/s`, once it is known.
+    pub(crate) fn speed(&self) -> Option<String> {
+        self.rate.map(speed)
+    }
+
+    /// `5m44s left`, once it is known.
+    pub(crate) fn left_text(&self) -> Option<String> {
+        self.left().filter(|_| self.of > 0).map(|left| format!("{} left", duration(left)))
+    }
+
     /// Brings the rate up to date: what lies five seconds back counts for a third.
-    fn take(&mut self, now: Instant) {
+    pub(crate) fn take(&mut self, now: Instant) {
         let (then, before) = self.taken;
         let passed = now.saturating_duration_since(then).as_secs_f64();
         let steps = self.step.saturating_sub(before);
@@ -234,9 +277,9 @@ impl Pace {
 
 /// The line of a stage, no wider than the terminal: what does not fit is left out from the right, the bar shrinks last.
 fn compose(name: &str, pace: &Pace, values: &[(String, f64)], width: usize) -> String {
-    let mut parts = vec![if pace.of > 0 { fraction(pace.step, pace.of) } else { format!("{} steps", pace.step) }];
-    parts.extend(pace.rate.map(speed));
-    parts.extend(pace.left().filter(|_| pace.of > 0).map(|left| format!("{} left", duration(left))));
+    let mut parts = vec![pace.fraction()];
+    parts.extend(pace.speed());
+    parts.extend(pace.left_text());
     let head = head(name);
     let bar = if pace.of == 0 { 0 } else { (width / 4).clamp(6, 24).min(width.saturating_sub(30).max(6)) };
     let mut used = measure_text_width(&head) + bar;

@@ -304,8 +304,9 @@ impl Gan {
             hook,
         };
         let fit = Fit { job, stage: "gan", steps: end, fingerprint: &fingerprint, checkpoint_every };
-        fit.run(&mut training, from)?;
-        job.observer.end("gan", &format!("{end} steps"));
+        if job.ended(fit.run(&mut training, from))? {
+            job.observer.end("gan", &format!("{end} steps"));
+        }
         Ok(())
     }
 

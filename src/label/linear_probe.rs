@@ -59,8 +59,9 @@ pub fn linear_probe(features: &Encoder, data: &PartlyLabelled, options: &ProbeOp
         fingerprint: &fingerprint,
         checkpoint_every: 0,
     };
-    fit.run(&mut learning, 0)?;
-    job.observer.end(LINEAR_PROBE.name, &format!("{} steps, {} labels", options.steps, data.n_known()));
+    if job.ended(fit.run(&mut learning, 0))? {
+        job.observer.end(LINEAR_PROBE.name, &format!("{} steps, {} labels", options.steps, data.n_known()));
+    }
     Ok(Labeller { classifier: learning.classifier, name: LINEAR_PROBE.name, classes: data.classes().to_vec() })
 }
 

@@ -86,8 +86,9 @@ pub fn semi_supervised(
         fingerprint: &fingerprint,
         checkpoint_every: options.checkpoint_every as u64,
     };
-    fit.run(&mut learning, 0)?;
-    job.observer.end("semi_supervised", &format!("{steps} steps, {} labels", data.n_known()));
+    if job.ended(fit.run(&mut learning, 0))? {
+        job.observer.end("semi_supervised", &format!("{steps} steps, {} labels", data.n_known()));
+    }
     Ok(Labeller { classifier: learning.classifier, name: SEMI_SUPERVISED.name, classes: data.classes().to_vec() })
 }
 

@@ -12,6 +12,14 @@ pub struct Suggestion {
     pub text: String,
     /// What it is, in one line.
     pub about: String,
+    /// What sort of thing it is, in Jupyter's words: `function`, `instance`, `module`, `param`, `keyword`, `path`, `magic`.
+    pub kind: &'static str,
+}
+
+impl Suggestion {
+    fn new(text: impl Into<String>, about: impl Into<String>, kind: &'static str) -> Self {
+        Self { text: text.into(), about: about.into(), kind }
+    }
 }
 
 /// Ways to go on, and the byte offset of the word they replace.
@@ -28,29 +36,40 @@ pub struct Completion {
 pub struct Names {
     /// Variables and their types.
     pub variables: Vec<(String, String)>,
-    /// Functions that scripts defined, as they are called.
-    pub functions: Vec<(String, String)>,
+    /// Functions that scripts defined.
+    pub functions: Vec<Function>,
+}
+
+/// A function that a script defined.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// Its parameters.
+    pub params: Vec<String>,
+    /// How it is called.
+    pub usage: String,
+    /// Its `///` comments.
+    pub doc: String,
 }
 
 impl Names {
     /// The names of `session` now.
     pub fn of(session: &Session) -> Self {
-        let kind = |name: &str| {
-            let value = session.variable(name)?;
-            Some(manual::word(session.engine().map_type_name(value.type_name())).to_string())
-        };
+        let kind = |name: &str| session.variable(name).map(|value| session.type_word(&value));
         Self {
             variables: session
                 .variables()
                 .into_iter()
                 .map(|name| (name.clone(), kind(&name).unwrap_or_default()))
                 .collect(),
-            functions: session
-                .functions()
-                .into_iter()
-                .map(|(name, params)| (name.clone(), format!("{name}({})", params.join(", "))))
-                .collect(),
+            functions: session.functions(),
         }
+    }
+
+    /// The type of a variable.
+    pub fn kind_of(&self, name: &str) -> Option<&str> {
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, kind)| kind.as_str())
     }
 }
 
@@ -78,9 +97,9 @@ pub fn complete(host: &Host, engine: &Engine, names: &Names, text: &str, cursor:
         options
             .iter()
             .filter(|option| option.name.starts_with(word))
-            .map(|option| Suggestion {
-                text: format!("{}: ", option.name),
-                about: format!("{} (default {})", option.doc, option.default),
+            .map(|option| {
+                let about = format!("{} (default {})", option.doc, option.default);
+                Suggestion::new(format!("{}: ", option.name), about, "param")
             })
             .collect()
     } else {
@@ -114,28 +133,48 @@ fn within_string(before: &str, start: usize) -> Completion {
     let word = &before[start..];
     let mut suggestions: Vec<Suggestion> = bind::choices()
         .into_iter()
-        .flat_map(|(what, names)| {
-            names.into_iter().map(move |name| Suggestion { text: name.to_string(), about: what.to_string() })
-        })
+        .flat_map(|(what, names)| names.into_iter().map(move |name| Suggestion::new(name, what, "instance")))
         .filter(|suggestion| suggestion.text.starts_with(word))
         .collect();
     suggestions.dedup_by(|a, b| a.text == b.text);
+    suggestions.extend(paths(word));
     Completion { start, suggestions }
+}
+
+/// The files and folders that a path could go on to.
+fn paths(word: &str) -> Vec<Suggestion> {
+    if word.is_empty() {
+        return Vec::new();
+    }
+    let (folder, start) = word.rsplit_once('/').map_or(("", word), |(folder, start)| (&word[..=folder.len()], start));
+    let Ok(entries) = std::fs::read_dir(if folder.is_empty() { "." } else { folder }) else { return Vec::new() };
+    let mut found: Vec<Suggestion> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let wanted = name.starts_with(start) && (start.starts_with('.') || !name.starts_with('.'));
+            let (end, about) = if entry.path().is_dir() { ("/", "a folder") } else { ("", "a file") };
+            wanted.then(|| Suggestion::new(format!("{folder}{name}{end}"), about, "path"))
+        })
+        .collect();
+    found.sort_by(|a, b| a.text.cmp(&b.text));
+    found.truncate(100);
+    found
 }
 
 fn in_namespace(entry: &Entry, namespace: &str, word: &str) -> Option<Suggestion> {
     let (first, last) = entry.name.split_once("::")?;
     (first == namespace && last.starts_with(word))
-        .then(|| Suggestion { text: format!("{last}("), about: entry.summary().to_string() })
+        .then(|| Suggestion::new(format!("{last}("), entry.summary(), "function"))
 }
 
 fn members(manual: &Manual, names: &Names, lead: &str, word: &str) -> Vec<Suggestion> {
     let receiver = &lead[word_start(lead)..];
-    let kind = names.variables.iter().find(|(name, _)| name == receiver).map(|(_, kind)| kind.as_str());
+    let kind = names.kind_of(receiver);
     let fits = |entry: &&Entry| entry.name.starts_with(word) && !entry.name.contains("::");
-    let suggest = |entry: &Entry| Suggestion {
-        text: if entry.kind == Kind::Property { entry.name.clone() } else { format!("{}(", entry.name) },
-        about: entry.summary().to_string(),
+    let suggest = |entry: &Entry| match entry.kind {
+        Kind::Property => Suggestion::new(entry.name.as_str(), entry.summary(), "property"),
+        _ => Suggestion::new(format!("{}(", entry.name), entry.summary(), "function"),
     };
     match kind {
         Some(kind) => manual.members(kind).filter(fits).map(suggest).collect(),
@@ -192,27 +231,27 @@ fn everywhere(manual: &Manual, names: &Names, word: &str) -> Vec<Suggestion> {
         return Vec::new();
     }
     let mut found: Vec<Suggestion> = Vec::new();
-    let mut offer = |text: String, about: String| {
+    let mut offer = |text: String, about: String, kind: &'static str| {
         if text.starts_with(word) && !found.iter().any(|other| other.text == text) {
-            found.push(Suggestion { text, about });
+            found.push(Suggestion::new(text, about, kind));
         }
     };
     for (name, kind) in &names.variables {
-        offer(name.clone(), kind.clone());
+        offer(name.clone(), kind.clone(), "instance");
     }
-    for (name, usage) in &names.functions {
-        offer(format!("{name}("), usage.clone());
+    for function in &names.functions {
+        offer(format!("{}(", function.name), function.usage.clone(), "function");
     }
     for name in manual.namespaces() {
-        offer(format!("{name}::"), "a namespace".into());
+        offer(format!("{name}::"), "a namespace".into(), "module");
     }
     for entry in
         manual.entries().iter().filter(|entry| entry.kind == Kind::Function && !entry.name.contains("::") && entry.ours)
     {
-        offer(format!("{}(", entry.name), entry.summary().to_string());
+        offer(format!("{}(", entry.name), entry.summary().to_string(), "function");
     }
     for keyword in KEYWORDS {
-        offer((*keyword).to_string(), String::new());
+        offer((*keyword).to_string(), String::new(), "keyword");
     }
     found
 }
@@ -245,6 +284,12 @@ mod tests {
         assert_eq!(suggested(&["let t = tensor::zeros([2]);"], "t.sha"), ["t.shape"]);
         assert_eq!(suggested(&["let t = tensor::zeros([2]);"], "t.known_b"), [] as [&str; 0]);
         assert_eq!(suggested(&[], "x.known_b"), ["x.known_batches("]);
+    }
+
+    #[test]
+    fn paths_go_on_within_strings() {
+        assert!(suggested(&[], "load(\"src/scr").contains(&"load(\"src/script/".to_string()));
+        assert!(suggested(&[], "load(\"Cargo.to").contains(&"load(\"Cargo.toml".to_string()));
     }
 
     #[test]

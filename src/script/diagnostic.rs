@@ -20,11 +20,13 @@ pub struct Diagnostic {
     pub place: Option<Box<Place>>,
     /// The functions it went through, outermost first, with where each was called.
     pub calls: Vec<(String, Option<Place>)>,
+    /// Whether the text could not be read at all.
+    pub syntax: bool,
 }
 
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
-        Self { error, place: None, calls: Vec::new() }
+        Self { error, place: None, calls: Vec::new(), syntax: false }
     }
 }
 
@@ -94,7 +96,48 @@ impl Diagnostic {
                 _ => break,
             }
         }
-        Self { error: describe(innermost, context), place: place.map(Box::new), calls }
+        let syntax = matches!(innermost, EvalAltResult::ErrorParsing(..));
+        Self { error: describe(innermost, context), place: place.map(Box::new), calls, syntax }
+    }
+
+    /// What sort of failure it is: `Interrupted`, `SyntaxError` or `Error`.
+    pub fn kind(&self) -> &'static str {
+        match () {
+            () if self.is_interrupt() => "Interrupted",
+            () if self.syntax => "SyntaxError",
+            () => "Error",
+        }
+    }
+
+    /// The lines of the message with the colours of a terminal, or without if `NO_COLOR` is set.
+    pub fn coloured(&self) -> Vec<String> {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let text = self.to_string();
+        text.lines()
+            .map(|line| {
+                let paint = |colour: &str, part: &str, rest: &str| format!("\x1b[{colour}m{part}\x1b[0m{rest}");
+                if plain {
+                    return line.to_string();
+                }
+                if let Some(rest) = line.strip_prefix("error:") {
+                    return paint("1;31", "error:", rest);
+                }
+                if let Some(rest) = line.strip_prefix("help:") {
+                    return paint("1;36", "help:", rest);
+                }
+                let gutter = line.trim_start();
+                if gutter.starts_with("--> ") || gutter == "|" {
+                    return paint("34", line, "");
+                }
+                match line.split_once(" | ") {
+                    Some((number, code)) if number.trim().chars().all(|c| c.is_ascii_digit()) => {
+                        let code = if code.trim() == "^" { paint("1;31", code, "") } else { code.to_string() };
+                        paint("34", &format!("{number} | "), &code)
+                    }
+                    _ => line.to_string(),
+                }
+            })
+            .collect()
     }
 
     /// Whether a person asked for the stop.
@@ -409,7 +452,7 @@ mod tests {
         let place =
             Place { source: "cell [3]".into(), line: 2, column: 8, text: "  gan::train(#{ lrr: 2e-4 })".into() };
         let error = Error::new("`gan::train` has no option `lrr`").help("a similar option exists: `lr`");
-        let shown = Diagnostic { error, place: Some(Box::new(place)), calls: vec![] }.to_string();
+        let shown = Diagnostic { place: Some(Box::new(place)), ..error.into() }.to_string();
         assert_eq!(
             shown,
             "error: `gan::train` has no option `lrr`\n --> cell [3]:2:8\n  |\n2 |   gan::train(#{ lrr: 2e-4 })\n  |        ^\nhelp: a similar option exists: `lr`"

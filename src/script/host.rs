@@ -18,8 +18,26 @@ use crate::tensor::{self, Device, Rng};
 pub trait Front: Send + Sync {
     /// A line that the script printed.
     fn print(&self, text: &str);
+    /// A line for the person that is no result: a warning, an error that was caught.
+    fn complain(&self, text: &str) {
+        self.print(text);
+    }
     /// A value that the script showed.
     fn show(&self, display: &Display);
+    /// A value that stands in one place under a name: shown there the first time, replaced after that.
+    fn show_again(&self, _id: &str, display: &Display, _first: bool) {
+        self.show(display);
+    }
+    /// Takes back what the cell has shown so far; with `wait` when the next output comes.
+    fn clear(&self, _wait: bool) {}
+    /// A line that the person types, hidden if it is `secret`.
+    fn input(&self, _prompt: &str, _secret: bool) -> Result<String> {
+        Err(Error::new("nobody is there to answer `input`").help("run the script in a terminal or a notebook"))
+    }
+    /// Whether a person goes on after an interrupt: a training loop then gives what it has reached.
+    fn interactive(&self) -> bool {
+        false
+    }
     /// Who watches the script's long jobs.
     fn observer(&self) -> Arc<dyn Observer>;
     /// A result worth keeping, under a name: `scores`, `labels`, `data`. Kept with a run, if there is one.
@@ -72,15 +90,23 @@ pub struct Host {
     front: Box<dyn Front>,
     stop: Stop,
     given: Given,
+    /// Parameters that were given after the session began.
+    later: Mutex<BTreeMap<String, String>>,
     asked: Mutex<BTreeMap<String, Value>>,
     engine: OnceLock<Weak<Engine>>,
     manual: OnceLock<Manual>,
-    globals: RwLock<HashMap<String, Dynamic>>,
+    globals: Globals,
+    /// The variables of the session that this one stands beside, which can be read here.
+    outer: Option<Globals>,
     raised: Mutex<Option<(Error, Box<EvalAltResult>)>>,
     sources: Mutex<Sources>,
     draws: AtomicU64,
+    shown: AtomicU64,
     device: OnceLock<Device>,
 }
+
+/// Top-level variables by name.
+type Globals = Arc<RwLock<HashMap<String, Dynamic>>>;
 
 /// A lock whose holder panicked is taken all the same: each value here is replaced whole.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -94,15 +120,43 @@ impl Host {
             front,
             stop,
             given,
+            later: Mutex::default(),
             asked: Mutex::default(),
             engine: OnceLock::new(),
             manual: OnceLock::new(),
-            globals: RwLock::default(),
+            globals: Globals::default(),
+            outer: None,
             raised: Mutex::default(),
             sources: Mutex::default(),
             draws: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
             device: OnceLock::new(),
         })
+    }
+
+    /// The state of a session beside this one, which can read its variables and has its own.
+    pub fn beside(&self, front: Box<dyn Front>, stop: Stop) -> Arc<Self> {
+        Arc::new(Self {
+            front,
+            stop,
+            given: self.given.clone(),
+            later: Mutex::new(held(&self.later).clone()),
+            asked: Mutex::default(),
+            engine: OnceLock::new(),
+            manual: OnceLock::new(),
+            globals: Globals::default(),
+            outer: Some(Arc::clone(&self.globals)),
+            raised: Mutex::default(),
+            sources: Mutex::default(),
+            draws: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
+            device: self.device.clone(),
+        })
+    }
+
+    /// Whether the session stands beside another one.
+    pub fn is_beside(&self) -> bool {
+        self.outer.is_some()
     }
 
     /// The outside of the session.
@@ -117,7 +171,7 @@ impl Host {
 
     /// What a long job is given.
     pub fn job(&self) -> Job {
-        Job { observer: self.front.observer(), stop: self.stop.clone() }
+        Job { observer: self.front.observer(), stop: self.stop.clone(), keep: self.front.interactive() }
     }
 
     /// What a person asked for when the session began.
@@ -145,6 +199,11 @@ impl Host {
         Rng::new(self.given.seed()).stream("script").at(self.draws.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A name that is given once in this session.
+    pub fn fresh_id(&self) -> String {
+        format!("shown-{}-{}", std::process::id(), self.shown.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// A seed for something the script builds, from its next draw.
     pub fn next_seed(&self) -> u64 {
         self.rng().below(1 << 31) as u64
@@ -157,7 +216,8 @@ impl Host {
 
     /// The value of the parameter `name`: what was given, read as the kind of value that `default` is.
     pub fn param(&self, name: &str, default: Value) -> Result<Value> {
-        let value = match (self.given.params.get(name), self.given.seed) {
+        let later = held(&self.later).get(name).cloned();
+        let value = match (later.as_ref().or(self.given.params.get(name)), self.given.seed) {
             (Some(given), _) => read_param(name, given, &default)?,
             (None, Some(seed)) if name == "seed" => Value::Int(seed as i64),
             (None, _) => default,
@@ -165,6 +225,20 @@ impl Host {
         held(&self.asked).insert(name.to_string(), value.clone());
         self.front.asked(name, &value)?;
         Ok(value)
+    }
+
+    /// Gives a parameter while the session goes on.
+    pub fn give(&self, name: &str, value: &Value) {
+        let text = match value {
+            Value::Text(text) => text.clone(),
+            other => other.to_string(),
+        };
+        held(&self.later).insert(name.to_string(), text);
+    }
+
+    /// Forgets the top-level variables.
+    pub(crate) fn forget(&self) {
+        self.globals.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The error for the first given parameter that is none of `known`.
@@ -202,11 +276,11 @@ impl Host {
 
     /// The value of a top-level variable, as a function sees it.
     pub fn global(&self, name: &str) -> Result<Option<Dynamic>> {
-        let globals = self.globals.read().unwrap_or_else(PoisonError::into_inner);
-        match globals.get(name) {
+        let of = |globals: &Globals| globals.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        match of(&self.globals).or_else(|| self.outer.as_ref().and_then(of)) {
             Some(value) if value.is_locked() => {
-                Err(Error::new(format!("`{name}` is in use by the method that called this function"))
-                    .help("give the function a copy made before the call"))
+                Err(Error::new(format!("`{name}` is in use by a method that still runs"))
+                    .help("wait for it, or give the function a copy made before the call"))
             }
             Some(value) => Ok(Some(value.flatten_clone())),
             None => Ok(None),

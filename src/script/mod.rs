@@ -6,6 +6,7 @@
 //! - [`session`] keeps variables and functions from one cell to the next;
 //! - [`diagnostic`] turns a failed evaluation into the message a person reads, with its place;
 //! - [`manual`] is what scripts can call: it feeds `help()`, completion, and the errors;
+//! - [`inspect`] says what a name is, [`results`] keeps the values of cells;
 //! - [`args`] reads option maps strictly and turns closures into callbacks;
 //! - [`display`] shows values.
 
@@ -18,7 +19,9 @@ pub mod display;
 pub mod highlight;
 pub mod host;
 mod imports;
+pub mod inspect;
 pub mod manual;
+pub mod results;
 pub mod session;
 
 use std::sync::Arc;
@@ -30,6 +33,9 @@ pub use diagnostic::Diagnostic;
 pub use display::Display;
 pub use host::{Front, Given, Host, Mute};
 pub use session::Session;
+
+/// The version of Rhai that scripts are written in.
+pub const LANGUAGE_VERSION: &str = "1.27";
 
 /// What a bound function returns.
 pub type Fallible<T = ()> = std::result::Result<T, Box<EvalAltResult>>;
@@ -111,7 +117,8 @@ pub fn engine(host: &Arc<Host>) -> Engine {
     let globals = Arc::clone(host);
     engine.on_var(move |name, index, ctx| {
         // Positive indices are locals found when the script was parsed.
-        if index > 0 || ctx.call_level() == 0 || ctx.scope().contains(name) {
+        let here = ctx.call_level() == 0 && !globals.is_beside();
+        if index > 0 || here || ctx.scope().contains(name) {
             return Ok(None);
         }
         globals.global(name).map_err(|error| raise(error, Position::NONE))

@@ -4,16 +4,19 @@ use std::collections::{BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rhai::{AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, GlobalRuntimeState, Position, Scope, Stmt};
 
 use crate::error::Error;
 use crate::options::Value;
+use crate::script::complete::Function;
 use crate::script::imports::{self, Imports};
+use crate::script::results::Results;
 use crate::script::{Diagnostic, Exit, Fallible, Host, calls, diagnostic};
 
 /// The stack of the thread that scripts run on. Rhai evaluates by recursion, some kilobytes a level.
-const STACK: usize = 512 << 20;
+pub const STACK: usize = 512 << 20;
 
 /// An evaluation that outlives its cells.
 pub struct Session {
@@ -24,7 +27,11 @@ pub struct Session {
     global: GlobalRuntimeState,
     folder: PathBuf,
     cells: usize,
+    results: Results,
 }
+
+/// Results of cells that are kept; older ones are let go, so that their tensors are freed.
+const RESULTS: usize = 20;
 
 /// Runs `work` on a thread with a stack large enough for scripts.
 ///
@@ -62,6 +69,7 @@ impl Session {
             global,
             folder: folder.to_path_buf(),
             cells: 0,
+            results: Results::new(RESULTS),
         }
     }
 
@@ -146,6 +154,10 @@ impl Session {
         self.publish();
         self.compact();
         match result {
+            // A loop that was interrupted gave what it had reached; the cell ends here all the same.
+            Ok(Ok(_)) if self.host.front().interactive() && self.host.stop().raised() => {
+                Err(Error::interrupted("interrupted").into())
+            }
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => match exit_value(&error) {
                 Some(value) => Ok(value),
@@ -206,6 +218,91 @@ impl Session {
         }
     }
 
+    /// How long it takes to evaluate `text` this many times over.
+    ///
+    /// # Errors
+    /// What went wrong, with its place.
+    pub fn time(&mut self, name: &str, text: &str, loops: usize) -> Result<Duration, Diagnostic> {
+        let ast = self.compile(name, text)?;
+        let from = Instant::now();
+        for _ in 0..loops {
+            drop(self.eval_compiled(&ast)?);
+        }
+        Ok(from.elapsed())
+    }
+
+    /// Keeps the text of a cell as `In[number]`.
+    pub fn keep_input(&mut self, number: usize, text: &str) {
+        self.results.input(number, text);
+        for (name, value) in self.results.variables() {
+            if !self.scope.contains(name) {
+                self.scope.push_dynamic(name, value);
+            }
+        }
+    }
+
+    /// Keeps the value of a cell as `Out[number]` and `ans`.
+    pub fn keep_result(&mut self, number: usize, value: Dynamic) {
+        self.results.output(number, value.flatten_clone());
+        self.set("ans", value);
+    }
+
+    /// Whether a variable is one that the session sets by itself.
+    pub fn is_own(&self, name: &str) -> bool {
+        matches!(name, "ans" | "In" | "Out")
+    }
+
+    fn set(&mut self, name: &str, value: Dynamic) {
+        self.scope.push_dynamic(name, value.flatten());
+        self.publish();
+        self.compact();
+    }
+
+    /// Sets a variable.
+    pub fn set_value(&mut self, name: &str, value: &Value) {
+        self.set(name, super::args::dynamic_of(value));
+    }
+
+    /// Gives a parameter: `param(name, ..)` answers with it from now on, and a variable of that name takes it at once.
+    ///
+    /// # Errors
+    /// The variable's value is of another kind.
+    pub fn give(&mut self, name: &str, value: &Value) -> crate::Result<()> {
+        self.host.give(name, value);
+        if self.scope.contains(name) {
+            self.set_value(name, value);
+        }
+        Ok(())
+    }
+
+    /// Forgets variables, functions and results.
+    #[allow(deprecated)] // Rhai marks its internals as volatile by calling them deprecated.
+    pub fn reset(&mut self) {
+        self.scope.clear();
+        self.functions = AST::empty();
+        self.global = self.engine.new_global_runtime_state();
+        self.results = Results::new(RESULTS);
+        self.host.forget();
+    }
+
+    /// The type and the value of a variable, each on a line.
+    pub fn described(&self, name: &str) -> (String, String) {
+        match self.variable(name) {
+            Some(value) => (self.type_word(&value), super::display::short(&value)),
+            None => (String::new(), "in use".into()),
+        }
+    }
+
+    /// What scripts call the type of a value.
+    pub fn type_word(&self, value: &Dynamic) -> String {
+        super::manual::word(self.engine.map_type_name(value.type_name())).to_string()
+    }
+
+    /// Whether `text` can be evaluated as it stands.
+    pub fn completeness(&self, text: &str) -> Completeness {
+        completeness(&self.engine, text)
+    }
+
     /// The names of variables, in the order they were first set.
     pub fn variables(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
@@ -217,12 +314,21 @@ impl Session {
         self.scope.get(name).filter(|value| !value.is_locked()).map(Dynamic::flatten_clone)
     }
 
-    /// Names and parameters of the functions that scripts defined.
-    pub fn functions(&self) -> Vec<(String, Vec<String>)> {
+    /// The functions that scripts defined.
+    pub fn functions(&self) -> Vec<Function> {
         self.functions
             .iter_functions()
             .filter(|function| !function.name.starts_with("anon$"))
-            .map(|function| (function.name.to_string(), function.params.iter().map(ToString::to_string).collect()))
+            .map(|function| {
+                let params: Vec<String> = function.params.iter().map(ToString::to_string).collect();
+                let doc = function.comments.iter().map(|line| line.trim_start_matches('/').trim()).collect::<Vec<_>>();
+                Function {
+                    name: function.name.to_string(),
+                    usage: format!("{}({})", function.name, params.join(", ")),
+                    params,
+                    doc: doc.join("\n"),
+                }
+            })
             .collect()
     }
 
@@ -231,7 +337,7 @@ impl Session {
         let context = diagnostic::Context {
             host: &self.host,
             manual: self.host.manual(&self.engine),
-            functions: self.functions().into_iter().map(|(name, params)| (name, params.len())).collect(),
+            functions: self.functions().into_iter().map(|function| (function.name, function.params.len())).collect(),
             variables: self.variables(),
         };
         Diagnostic::of(error, &context)

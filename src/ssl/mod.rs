@@ -75,9 +75,11 @@ fn learn(
         fingerprint: &fingerprint,
         checkpoint_every: options.checkpoint_every as u64,
     };
-    fit.run(&mut learning, 0)?;
+    let ended = job.ended(fit.run(&mut learning, 0))?;
     let features = Features { classifier: learning.classifier, task };
-    job.observer.end(task.name, &format!("{steps} steps, {} features", features.classifier.encoder.dim()));
+    if ended {
+        job.observer.end(task.name, &format!("{steps} steps, {} features", features.classifier.encoder.dim()));
+    }
     Ok(features)
 }
 

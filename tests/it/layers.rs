@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The layer picture, from the top. A module imports from the rows below its own; within a row only where `true`.
 const ROWS: &[(&[&str], bool)] = &[
-    (&["main", "cli", "repl", "terminal"], true),
+    (&["main", "cli", "repl", "jupyter", "terminal"], true),
+    (&["notebook"], false),
     (&["script"], false),
     (&["run", "report"], true),
     (&["ssl", "label", "gan", "metric"], false),

@@ -68,7 +68,7 @@ fn job(folder: &Path, stop_after: u64, resume: bool) -> (Job, Arc<Keeper>) {
     let stop = Stop::default();
     let keeper =
         Arc::new(Keeper { folder: folder.into(), stop: stop.clone(), stop_after, resume, seen: Mutex::default() });
-    (Job { observer: keeper.clone(), stop }, keeper)
+    (Job { observer: keeper.clone(), stop, keep: false }, keeper)
 }
 
 #[test]

@@ -4,10 +4,11 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, NativeCallContext};
 
 use crate::error::Error;
-use crate::script::{At, Exit, Fallible, args, display, raise, shared};
+use crate::script::{At, Display, Exit, Fallible, args, display, raise, shared};
 
 pub(super) fn register(engine: &mut Engine) {
     display::know::<Error>(engine);
+    display::know::<Shown>(engine);
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
 
@@ -16,6 +17,25 @@ impl display::Show for Error {
 
     fn short(&self) -> String {
         self.message.clone()
+    }
+}
+
+/// A place where a value is shown, and can be replaced.
+#[derive(Clone)]
+pub struct Shown {
+    id: String,
+}
+
+impl display::Show for Shown {
+    const NAME: &'static str = "Display";
+
+    fn short(&self) -> String {
+        "a place where a value is shown".into()
+    }
+
+    fn full(&self) -> Display {
+        // As the last value of a cell it would repeat what stands there already.
+        Display::default()
     }
 }
 
@@ -71,6 +91,92 @@ mod functions {
     #[rhai_fn(return_raw, volatile)]
     pub fn show(ctx: NativeCallContext, value: Dynamic) -> Fallible {
         shared(&ctx)?.front().show(&display::full(&value));
+        Ok(())
+    }
+
+    /// Shows a value in a place that can be shown again: what it gives has `update(value)`, which replaces it there.
+    ///
+    /// A terminal, which cannot take back what it showed, shows the new value below.
+    ///
+    /// ```rhai
+    /// let place = display("step 1");
+    /// place.update("step 2") // => ()
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn display(ctx: NativeCallContext, value: Dynamic) -> Fallible<super::Shown> {
+        let host = shared(&ctx)?;
+        let place = super::Shown { id: host.fresh_id() };
+        host.front().show_again(&place.id, &display::full(&value), true);
+        Ok(place)
+    }
+
+    /// Replaces what is shown in a place that `display` gave.
+    ///
+    /// ```rhai
+    /// display(0).update(1) // => ()
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn update(ctx: NativeCallContext, place: super::Shown, value: Dynamic) -> Fallible {
+        shared(&ctx)?.front().show_again(&place.id, &display::full(&value), false);
+        Ok(())
+    }
+
+    /// Takes back what the cell has shown so far; nothing in a terminal.
+    ///
+    /// ```rhai
+    /// clear_output() // => ()
+    /// ```
+    #[rhai_fn(name = "clear_output", return_raw, volatile)]
+    pub fn clear_now(ctx: NativeCallContext) -> Fallible {
+        shared(&ctx)?.front().clear(false);
+        Ok(())
+    }
+
+    /// Takes back what the cell has shown so far: at once, or with `wait` when the next output comes, without a flicker.
+    ///
+    /// ```rhai
+    /// clear_output(true) // => ()
+    /// ```
+    #[rhai_fn(name = "clear_output", return_raw, volatile)]
+    pub fn clear_later(ctx: NativeCallContext, wait: bool) -> Fallible {
+        shared(&ctx)?.front().clear(wait);
+        Ok(())
+    }
+
+    /// A line that the person types.
+    ///
+    /// Where nobody can be asked it is an error.
+    ///
+    /// ```rhai
+    /// let name = "nobody asked";
+    /// if false { name = input("name: "); }
+    /// name // => "nobody asked"
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn input(ctx: NativeCallContext, prompt: &str) -> Fallible<String> {
+        shared(&ctx)?.front().input(prompt, false).at(&ctx)
+    }
+
+    /// A line that the person types without its being seen.
+    ///
+    /// ```rhai
+    /// let key = "nobody asked";
+    /// if false { key = password("key: "); }
+    /// key // => "nobody asked"
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn password(ctx: NativeCallContext, prompt: &str) -> Fallible<String> {
+        shared(&ctx)?.front().input(prompt, true).at(&ctx)
+    }
+
+    /// Prints a line to standard error.
+    ///
+    /// ```rhai
+    /// eprint("half of the labels are missing") // => ()
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn eprint(ctx: NativeCallContext, value: Dynamic) -> Fallible {
+        shared(&ctx)?.front().complain(&super::joined(&[value]));
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use crate::table::Row;
 
 /// Makes everything known to `engine`.
 pub fn register(engine: &mut Engine) {
+    super::results::register(engine);
     general::register(engine);
     operators::register(engine);
     tensor::register(engine);

@@ -1,0 +1,203 @@
+//! Requests that are answered at once, also while a cell runs.
+
+use serde_json::{Value, json};
+
+use super::kernel::Kernel;
+use super::wire::{Message, PROTOCOL};
+use crate::notebook::magic::{self, MAGICS};
+use crate::script::complete::{self, Suggestion};
+use crate::script::inspect;
+use crate::script::session::{Completeness, completeness};
+
+/// What a front end is told about the kernel.
+pub fn kernel_info() -> Value {
+    let version = env!("CARGO_PKG_VERSION");
+    json!({
+        "status": "ok",
+        "protocol_version": PROTOCOL,
+        "implementation": "fewlab",
+        "implementation_version": version,
+        "language_info": {
+            "name": "rhai",
+            "version": crate::script::LANGUAGE_VERSION,
+            "mimetype": "text/x-rhai",
+            "file_extension": ".rhai",
+            // Neither CodeMirror nor Pygments knows Rhai; its comments, strings and keywords are nearly Rust's.
+            "codemirror_mode": "rust",
+            "pygments_lexer": "rust",
+            "nbconvert_exporter": "script",
+        },
+        "banner": format!("Fewlab {version}: a lab for training GANs with few labels. `help()` says what there is, Tab completes."),
+        "help_links": [
+            { "text": "The Rhai book", "url": "https://rhai.rs/book/" },
+            { "text": "High-Fidelity Image Generation With Fewer Labels", "url": "https://arxiv.org/abs/1903.02271" },
+        ],
+        "supported_features": ["kernel subshells"],
+        "debugger": false,
+    })
+}
+
+/// Whether a cell is whole.
+pub fn is_complete(kernel: &Kernel, request: &Message) -> Value {
+    let code = request.text("code");
+    let engine = kernel.host.get().and_then(|host| host.engine().ok());
+    let status = match engine {
+        _ if magic::is_magic(code) => Completeness::Complete,
+        Some(engine) => completeness(&engine, code),
+        // The session is just being made: let the person send it.
+        None => Completeness::Complete,
+    };
+    match status {
+        Completeness::Complete => json!({ "status": "complete" }),
+        Completeness::Invalid => json!({ "status": "invalid" }),
+        Completeness::Incomplete => json!({ "status": "incomplete", "indent": indent(code) }),
+    }
+}
+
+/// The blanks that the next line begins with.
+fn indent(code: &str) -> String {
+    let last = code.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let blank = &last[..last.len() - last.trim_start().len()];
+    let deeper = if last.trim_end().ends_with(['{', '(', '[', '|']) { "    " } else { "" };
+    format!("{blank}{deeper}")
+}
+
+/// The byte at a place counted in characters.
+fn byte_at(text: &str, place: i64) -> usize {
+    usize::try_from(place).map_or(text.len(), |place| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at))
+}
+
+fn cursor(request: &Message) -> usize {
+    let code = request.text("code");
+    request.number("cursor_pos").map_or(code.len(), |place| byte_at(code, place))
+}
+
+/// How the text at the cursor could go on.
+pub fn complete(kernel: &Kernel, request: &Message) -> Value {
+    let (code, cursor) = (request.text("code"), cursor(request));
+    let found = magics(&code[..cursor]).or_else(|| {
+        let host = kernel.host.get()?;
+        let engine = host.engine().ok()?;
+        let found = complete::complete(host, &engine, &kernel.names(), code, cursor);
+        Some((found.start, found.suggestions))
+    });
+    let (start, suggestions) = found.unwrap_or((cursor, Vec::new()));
+    let place = |at: usize| code[..at].chars().count();
+    let (start, end) = (place(start), place(cursor));
+    let types: Vec<Value> = suggestions
+        .iter()
+        .map(|suggestion| {
+            json!({ "start": start, "end": end, "text": suggestion.text, "type": suggestion.kind, "signature": suggestion.about })
+        })
+        .collect();
+    json!({
+        "status": "ok",
+        "matches": suggestions.iter().map(|suggestion| suggestion.text.as_str()).collect::<Vec<_>>(),
+        "cursor_start": start,
+        "cursor_end": end,
+        "metadata": { "_jupyter_types_experimental": types },
+    })
+}
+
+/// The magics that a line that begins with `%` could name.
+fn magics(before: &str) -> Option<(usize, Vec<Suggestion>)> {
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = &before[start..];
+    let word = line.trim_start();
+    if !word.starts_with('%') || word.contains(char::is_whitespace) {
+        return None;
+    }
+    let fits = MAGICS.iter().flat_map(|magic| {
+        ["%", "%%"].map(|mark| format!("{mark}{}", magic.name)).into_iter().filter_map(move |text| {
+            let exists = magic.usage.split(|c: char| c.is_whitespace() || c == ',').any(|part| part == text);
+            (exists && text.starts_with(word)).then(|| Suggestion { text, about: magic.doc.into(), kind: "magic" })
+        })
+    });
+    Some((start + line.len() - word.len(), fits.collect()))
+}
+
+/// What the name at the cursor is.
+pub fn inspect(kernel: &Kernel, request: &Message) -> Value {
+    let detail = request.number("detail_level").unwrap_or(0) > 0;
+    let about = inspect::name_at(request.text("code"), cursor(request)).and_then(|name| {
+        let host = kernel.host.get()?;
+        inspect::about(host, &kernel.names(), &name, detail)
+    });
+    match about {
+        Some(about) => json!({
+            "status": "ok", "found": true, "metadata": {},
+            "data": { "text/plain": about.text, "text/markdown": about.markdown },
+        }),
+        None => json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }),
+    }
+}
+
+/// What was typed before.
+pub fn history(kernel: &Kernel, request: &Message) -> Value {
+    let n = request.number("n").and_then(|n| usize::try_from(n).ok());
+    let found = kernel.history(|history| match request.text("hist_access_type") {
+        "range" => {
+            let start = request.number("start").unwrap_or(0);
+            history.range(request.number("session").unwrap_or(0), start, request.number("stop"))
+        }
+        "search" => {
+            let pattern = request.content.get("pattern").and_then(Value::as_str).unwrap_or("*");
+            history.search(pattern, n, request.flag("unique", false))
+        }
+        _ => history.tail(n.unwrap_or(1000)),
+    });
+    let outputs = request.flag("output", false);
+    let entries: Vec<Value> = found
+        .unwrap_or_default()
+        .into_iter()
+        .map(|entry| match outputs {
+            true => json!([entry.session, entry.line, [entry.input, entry.output]]),
+            false => json!([entry.session, entry.line, entry.input]),
+        })
+        .collect();
+    json!({ "status": "ok", "history": entries })
+}
+
+/// What the process uses, for the panel that JupyterLab shows.
+pub fn usage() -> Value {
+    let memory = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    json!({
+        "status": "ok",
+        "hostname": std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim(),
+        "pid": std::process::id(),
+        "cpu_count": std::thread::available_parallelism().map_or(1, usize::from),
+        "kernel_memory": memory.map(|kilobytes| kilobytes * 1024),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        assert_eq!(byte_at("aäb", 2), 3);
+        assert_eq!(byte_at("aäb", 9), 4);
+        assert_eq!(byte_at("ab", -1), 2);
+    }
+
+    #[test]
+    fn the_next_line_stands_deeper_in_an_open_block() {
+        assert_eq!(indent("fn f(a) {"), "    ");
+        assert_eq!(indent("fn f(a) {\n    let b = [\n"), "        ");
+        assert_eq!(indent("    let b ="), "    ");
+    }
+
+    #[test]
+    fn magics_go_on_at_the_start_of_a_line() {
+        let texts = |before: &str| -> Vec<String> {
+            magics(before).into_iter().flat_map(|(_, found)| found).map(|suggestion| suggestion.text).collect()
+        };
+        assert_eq!(texts("let a = 1;\n%ti"), ["%time", "%timeit"]);
+        assert_eq!(texts("%%ca"), ["%%capture"]);
+        assert!(magics("7 % ti").is_none());
+    }
+}

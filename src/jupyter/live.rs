@@ -1,0 +1,301 @@
+//! A training as it goes on: one figure for each stage, which moves at a low, steady rate and stays as a picture.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use serde_json::json;
+
+use super::kernel::Kernel;
+use super::wire::Object;
+use crate::figure::{self, Curves, Series};
+use crate::progress::{Observer, Picture, Step, beyond_steps};
+use crate::terminal::{Pace, duration};
+
+/// Between two updates of a figure.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A stage that ends sooner is told of in one line, at its end.
+const SOON: Duration = Duration::from_millis(300);
+/// Points of a curve; when there are more, each two become one.
+const POINTS: usize = 512;
+
+/// Shows the trainings of one shell.
+pub struct Live {
+    kernel: Arc<Kernel>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    parent: Arc<Object>,
+    stages: Vec<Stage>,
+}
+
+struct Stage {
+    name: String,
+    id: String,
+    shown: bool,
+    drawn: Instant,
+    pace: Pace,
+    curves: Vec<Curve>,
+    scores: Vec<(String, f64)>,
+    picture: Option<(u64, Picture)>,
+}
+
+/// A named line with no more points than a figure needs.
+struct Curve {
+    name: String,
+    points: Vec<(f64, f64)>,
+    /// Steps that make one point.
+    stride: u64,
+    /// Sums of the steps since the last point.
+    open: (f64, f64, u64),
+}
+
+/// How a stage stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Standing<'a> {
+    Running,
+    Done(&'a str),
+    Stopped,
+}
+
+impl Live {
+    /// Nothing to show yet.
+    pub fn new(kernel: Arc<Kernel>) -> Self {
+        Self { kernel, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What follows belongs to the cell whose request has this header.
+    pub fn begin_cell(&self, header: &Arc<Object>) {
+        *self.state() = State { parent: Arc::clone(header), stages: Vec::new() };
+    }
+
+    /// The cell ended: what has not ended was stopped.
+    pub fn end_cell(&self, _interrupted: bool) {
+        let mut state = self.state();
+        let parent = Arc::clone(&state.parent);
+        for mut stage in std::mem::take(&mut state.stages) {
+            self.publish(&parent, &mut stage, Standing::Stopped);
+        }
+    }
+
+    fn publish(&self, parent: &Object, stage: &mut Stage, standing: Standing<'_>) {
+        let kind = if stage.shown { "update_display_data" } else { "display_data" };
+        stage.shown = true;
+        stage.drawn = Instant::now();
+        let data = json!({ "text/plain": stage.text(standing), "text/html": stage.html(standing) });
+        let transient = json!({ "display_id": stage.id });
+        self.kernel.iopub.send(kind, parent, json!({ "data": data, "metadata": {}, "transient": transient }));
+    }
+
+    /// Changes a stage, and shows it when it is time to.
+    fn change(&self, name: &str, change: impl FnOnce(&mut Stage)) {
+        let mut state = self.state();
+        let parent = Arc::clone(&state.parent);
+        let Some(stage) = state.stages.iter_mut().find(|stage| stage.name == name) else { return };
+        change(stage);
+        let wait = if stage.shown { PAUSE } else { SOON };
+        if stage.drawn.elapsed() >= wait {
+            stage.pace.take(Instant::now());
+            self.publish(&parent, stage, Standing::Running);
+        }
+    }
+}
+
+impl Observer for Live {
+    fn begin(&self, stage: &str, from: u64, of: u64) {
+        let mut state = self.state();
+        // A stage of the same name that never ended failed inside the script and was caught there.
+        state.stages.retain(|known| known.name != stage);
+        state.stages.push(Stage {
+            name: stage.into(),
+            id: self.kernel.wire.fresh_id(),
+            shown: false,
+            drawn: Instant::now(),
+            pace: Pace::new(from, of),
+            curves: Vec::new(),
+            scores: Vec::new(),
+            picture: None,
+        });
+    }
+
+    fn step(&self, step: &Step<'_>) {
+        self.change(step.stage, |stage| {
+            stage.pace.reached(step.step, step.of);
+            for (name, value) in step.values {
+                match stage.curves.iter_mut().find(|curve| curve.name == *name) {
+                    Some(curve) => curve.push(step.step, *value),
+                    None => {
+                        let mut curve = Curve::new(name);
+                        curve.push(step.step, *value);
+                        stage.curves.push(curve);
+                    }
+                }
+            }
+        });
+    }
+
+    fn value(&self, stage: &str, _step: u64, name: &str, value: f64) {
+        self.change(stage, |stage| match stage.scores.iter_mut().find(|(known, _)| known == name) {
+            Some(known) => known.1 = value,
+            None => stage.scores.push((name.into(), value)),
+        });
+    }
+
+    fn picture(&self, stage: &str, step: u64, _name: &str, picture: &Picture) {
+        self.change(stage, |stage| stage.picture = Some((step, picture.clone())));
+    }
+
+    fn note(&self, text: &str) {
+        let parent = Arc::clone(&self.state().parent);
+        self.kernel.iopub.print(super::iopub::Stream::Err, &parent, &format!("{text}\n"));
+    }
+
+    fn end(&self, stage: &str, summary: &str) {
+        let mut state = self.state();
+        let parent = Arc::clone(&state.parent);
+        let Some(at) = state.stages.iter().position(|known| known.name == stage) else { return };
+        let mut stage = state.stages.remove(at);
+        drop(state);
+        self.publish(&parent, &mut stage, Standing::Done(summary));
+    }
+}
+
+impl Stage {
+    /// How far it is, in words.
+    fn words(&self, standing: Standing<'_>) -> String {
+        let pace = &self.pace;
+        let took = duration(pace.elapsed());
+        let mut text = match standing {
+            Standing::Done(summary) => {
+                let mut text = match pace.done() {
+                    0 => "was done before".to_string(),
+                    1 => format!("1 step in {took}"),
+                    steps => format!("{steps} steps in {took}"),
+                };
+                let summary = beyond_steps(summary, pace.of());
+                if !summary.is_empty() {
+                    let _ = write!(text, "  {summary}");
+                }
+                text
+            }
+            Standing::Stopped => format!("stopped at step {}/{} after {took}", pace.step(), pace.of()),
+            Standing::Running => {
+                let mut text = pace.fraction();
+                pace.speed().into_iter().chain(pace.left_text()).for_each(|part| {
+                    let _ = write!(text, "  {part}");
+                });
+                text
+            }
+        };
+        let last = self.curves.iter().filter_map(|curve| Some((curve.name.as_str(), curve.last()?)));
+        let scores = self.scores.iter().map(|(name, value)| (name.as_str(), *value));
+        for (name, value) in last.chain(scores) {
+            let _ = write!(text, "  {name} {}", figure::significant(value, 3));
+        }
+        text
+    }
+
+    fn text(&self, standing: Standing<'_>) -> String {
+        format!("{}: {}", self.name, self.words(standing))
+    }
+
+    fn html(&self, standing: Standing<'_>) -> String {
+        let pace = &self.pace;
+        let share = if pace.of() > 0 { pace.step() as f64 / pace.of() as f64 * 100.0 } else { 0.0 };
+        let (mark, colour) = match standing {
+            Standing::Running => ("", "#2a78d6"),
+            Standing::Done(_) => ("✓ ", "#3a9a5b"),
+            Standing::Stopped => ("■ ", "#c98a1b"),
+        };
+        let mut html = format!(
+            "<div style=\"max-width:660px;font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);\
+             color:var(--jp-ui-font-color1,inherit)\"><div style=\"display:flex;gap:8px;align-items:baseline\">\
+             <b>{mark}{}</b><span style=\"font-variant-numeric:tabular-nums;white-space:pre-wrap\">{}</span></div>\
+             <div style=\"height:4px;border-radius:2px;background:rgba(128,128,128,.25);margin:4px 0 8px\">\
+             <div style=\"height:4px;border-radius:2px;width:{share:.1}%;background:{colour}\"></div></div>",
+            figure::escape(&self.name),
+            figure::escape(&self.words(standing)),
+        );
+        if let Some(svg) = self.drawn_curves() {
+            let _ = write!(html, "<div style=\"color:inherit\">{svg}</div>");
+        }
+        if let Some((step, picture)) = &self.picture
+            && let Ok(png) = figure::png(picture)
+        {
+            let data = base64::engine::general_purpose::STANDARD.encode(png);
+            let _ = write!(
+                html,
+                "<div style=\"margin-top:6px\">samples after step {step}</div>\
+                 <img alt=\"samples after step {step}\" width=\"{}\" style=\"max-width:100%;image-rendering:pixelated\" \
+                 src=\"data:image/png;base64,{data}\"/>",
+                picture.width,
+            );
+        }
+        html.push_str("</div>");
+        html
+    }
+
+    /// The curves, once there is something to see.
+    fn drawn_curves(&self) -> Option<String> {
+        let series: Vec<Series> = self
+            .curves
+            .iter()
+            .filter(|curve| curve.points.len() > 1)
+            .map(|curve| Series::new(curve.name.as_str(), curve.points.clone()))
+            .collect();
+        let look = Curves { width: 640.0, height: 220.0, ..Curves::default() };
+        if series.is_empty() { None } else { figure::curves(&series, &look).ok().map(|figure| figure.svg()) }
+    }
+}
+
+impl Curve {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), points: Vec::new(), stride: 1, open: (0.0, 0.0, 0) }
+    }
+
+    fn push(&mut self, step: u64, value: f64) {
+        let (steps, values, count) = self.open;
+        self.open = (steps + step as f64, values + value, count + 1);
+        if self.open.2 < self.stride {
+            return;
+        }
+        let (steps, values, count) = std::mem::take(&mut self.open);
+        self.points.push((steps / count as f64, values / count as f64));
+        if self.points.len() > POINTS {
+            let halved = self.points.chunks(2).map(|pair| {
+                let n = pair.len() as f64;
+                (pair.iter().map(|p| p.0).sum::<f64>() / n, pair.iter().map(|p| p.1).sum::<f64>() / n)
+            });
+            self.points = halved.collect();
+            self.stride *= 2;
+        }
+    }
+
+    fn last(&self) -> Option<f64> {
+        self.points.last().map(|point| point.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_curve_keeps_its_shape_in_few_points() {
+        let mut curve = Curve::new("loss");
+        for step in 1..=100_000 {
+            curve.push(step, step as f64);
+        }
+        assert!(curve.points.len() <= POINTS + 1, "{}", curve.points.len());
+        assert!(curve.points.len() > POINTS / 2 - 2);
+        assert!(curve.points.iter().all(|(step, value)| (step - value).abs() < 1e-6));
+        assert!(curve.points.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}
