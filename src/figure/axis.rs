@@ -1,17 +1,28 @@
-//! Where numbers fall on a line of pixels, and which of them are written there.
+//! Where numbers fall on a chart, and which of them are written there.
 
+use std::ops::Range;
+
+use plotters::chart::{ChartBuilder, ChartContext, LabelAreaPosition};
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::drawing::IntoDrawingArea;
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color, TRANSPARENT};
+
+use super::backend::{letters, px};
 use super::canvas::{Anchor, Figure, Text};
+use super::font;
 use super::palette::Ink;
+use crate::error::Result;
 
-/// A range of numbers laid on a range of pixels.
+/// A side of a chart. Plotters lays it out evenly: on a log axis it counts in powers of ten, which [`Axis::level`] gives.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
     low: f64,
     high: f64,
     log: bool,
-    /// Pixels of `low` and of `high`.
-    from: f64,
-    to: f64,
+    /// What is written on it, and at which level.
+    ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
@@ -29,7 +40,13 @@ impl Axis {
             };
             (low, high) = (low - half, high + half);
         }
-        Self { low, high, log, from: 0.0, to: 1.0 }
+        Self { low, high, log, ticks: Vec::new() }
+    }
+
+    /// An axis of as many rows as there are names, the first at the top.
+    pub(crate) fn rows(names: impl ExactSizeIterator<Item = String>) -> Self {
+        let (low, high) = (names.len() as f64, 0.0);
+        Self { low, high, log: false, ticks: names.enumerate().map(|(i, name)| (i as f64 + 0.5, name)).collect() }
     }
 
     /// The same axis with its ends moved out by this share of its length.
@@ -40,29 +57,44 @@ impl Axis {
         self
     }
 
-    /// The same axis on the pixels `from..to`.
-    pub(crate) fn on(mut self, from: f64, to: f64) -> Self {
-        (self.from, self.to) = (from, to);
-        self
-    }
-
-    /// Its first and its last pixel.
-    pub(crate) fn pixels(&self) -> (f64, f64) {
-        (self.from.min(self.to), self.from.max(self.to))
-    }
-
-    /// The pixel of a number.
-    pub(crate) fn at(&self, value: f64) -> f64 {
-        let value = if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value };
-        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
-    }
-
-    /// Round numbers on the axis, about `count` of them, with what to write.
-    pub(crate) fn ticks(&self, count: usize) -> Vec<(f64, String)> {
+    /// The same axis with round numbers written on it, about `count` of them.
+    pub(crate) fn marked(mut self, count: usize) -> Self {
         let values =
             if self.log { log_ticks(self.low, self.high, count) } else { linear_ticks(self.low, self.high, count) };
         let step = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(f64::INFINITY, f64::min);
-        values.into_iter().map(|value| (value, number(value, if self.log { value } else { step }))).collect()
+        let tick = |value: f64| (self.level(value), number(value, if self.log { value } else { step }));
+        self.ticks = values.into_iter().map(tick).collect();
+        self
+    }
+
+    /// Where a number lies between the ends.
+    pub(crate) fn level(&self, value: f64) -> f64 {
+        if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, level: &f64, (from, to): (i32, i32)) -> i32 {
+        let (from, to) = (f64::from(from), f64::from(to));
+        (from + (level - self.low) / (self.high - self.low) * (to - from)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        // Plotters asks for fine lines between the marks, too; a chart here has none.
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.iter().map(|tick| tick.0).collect() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, level: &f64) -> String {
+        self.ticks.iter().find(|tick| tick.0 == *level).map(|tick| tick.1.clone()).unwrap_or_default()
     }
 }
 
@@ -150,6 +182,30 @@ fn minus(text: &str) -> String {
     text.strip_prefix('-').map_or_else(|| text.to_string(), |rest| format!("−{rest}"))
 }
 
+/// A chart on a figure.
+pub(crate) type Chart<'a> = ChartContext<'a, &'a mut Figure, Cartesian2d<Axis, Axis>>;
+
+/// The room around a chart in pixels.
+pub(crate) struct Room {
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+    pub left: f64,
+}
+
+impl Room {
+    /// A chart with this room on all sides of it.
+    pub(crate) fn chart(self, figure: &mut Figure, x: Axis, y: Axis) -> Result<Chart<'_>> {
+        let root = figure.into_drawing_area();
+        Ok(ChartBuilder::on(&root)
+            .margin_top(px(self.top))
+            .margin_right(px(self.right))
+            .x_label_area_size(px(self.bottom))
+            .y_label_area_size(px(self.left))
+            .build_cartesian_2d(x, y)?)
+    }
+}
+
 /// The frame that curves and scatter share: title, key, horizontal grid, numbers, axis names.
 pub(crate) struct Frame<'a> {
     pub title: &'a str,
@@ -164,8 +220,8 @@ pub(crate) const BODY: f64 = 12.0;
 pub(crate) const SMALL: f64 = 11.0;
 
 impl Frame<'_> {
-    /// Draws the frame and gives the axes their pixels.
-    pub(crate) fn draw(&self, figure: &mut Figure, x: Axis, y: Axis) -> (Axis, Axis) {
+    /// Draws the frame and gives the chart in it.
+    pub(crate) fn draw<'a>(&self, figure: &'a mut Figure, x: Axis, y: Axis) -> Result<Chart<'a>> {
         let (width, height) = figure.size();
         let mut top = 6.0;
         if !self.title.is_empty() {
@@ -174,7 +230,7 @@ impl Frame<'_> {
             top += 8.0;
         }
         if self.key.len() > 1 {
-            top = draw_key(figure, &self.key, top, width);
+            top = draw_key(figure, &self.key, top);
         }
         if !self.y_label.is_empty() {
             top += SMALL + 2.0;
@@ -182,41 +238,45 @@ impl Frame<'_> {
             top += 4.0;
         }
         top += 6.0;
-        let bottom = height - if self.x_label.is_empty() { 24.0 } else { 40.0 };
-        let rows = (((bottom - top) / 48.0).round() as usize).clamp(2, 8);
-        let y = y.on(bottom, top);
-        let y_ticks = y.ticks(rows);
-        let widest = y_ticks.iter().map(|(_, text)| super::font::width(text, SMALL, false)).fold(0.0, f64::max);
-        let (left, right) = (widest + 10.0, width - 10.0);
-        let x = x.on(left, right);
-        for (value, text) in &y_ticks {
-            let at = y.at(*value);
-            figure.line(vec![(left, at), (right, at)], Ink::Faint, 1.0, 1.0);
-            figure.text(Text::new(left - 7.0, at + SMALL * 0.36, text, SMALL).anchor(Anchor::End));
-        }
-        figure.line(vec![(left, bottom), (right, bottom)], Ink::Soft, 1.0, 1.0);
-        let columns = ((right - left) / 90.0).round().max(2.0) as usize;
-        for (value, text) in &x.ticks(columns) {
-            let at = x.at(*value);
-            figure.line(vec![(at, bottom), (at, bottom + 4.0)], Ink::Soft, 1.0, 1.0);
-            // The outermost numbers stay inside the figure.
-            let half = super::font::width(text, SMALL, false) / 2.0;
-            figure.text(Text::new(at.min(width - half - 1.0), bottom + 17.0, text, SMALL).anchor(Anchor::Middle));
-        }
+        let (bottom, right) = (if self.x_label.is_empty() { 24.0 } else { 40.0 }, 10.0);
         if !self.x_label.is_empty() {
-            figure.text(Text::new(right, bottom + 33.0, self.x_label, SMALL).anchor(Anchor::End));
+            let (x, y) = (width - right, height - bottom + 33.0);
+            figure.text(Text::new(x, y, self.x_label, SMALL).anchor(Anchor::End));
         }
-        (x, y)
+        let y = y.marked((((height - bottom - top) / 48.0).round() as usize).clamp(2, 8));
+        let left = 10.0 + y.ticks.iter().map(|(_, text)| font::width(text, SMALL, false)).fold(0.0, f64::max);
+        let x = x.marked(((width - right - left) / 90.0).round().max(2.0) as usize);
+        let mut chart = Room { top, right, bottom, left }.chart(figure, x, y)?;
+        // Numbers stand two tick lengths away from the chart.
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .disable_x_axis()
+            .bold_line_style(Ink::Faint.stroke_width(px(1.0) as u32))
+            .axis_style(TRANSPARENT)
+            .y_label_style(letters(SMALL, Ink::Soft, HPos::Right, VPos::Center))
+            .set_tick_mark_size(LabelAreaPosition::Left, px(3.5))
+            .draw()?;
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .disable_y_axis()
+            .axis_style(Ink::Soft.stroke_width(px(1.0) as u32))
+            .x_label_style(letters(SMALL, Ink::Soft, HPos::Center, VPos::Top))
+            .set_tick_mark_size(LabelAreaPosition::Bottom, px(4.0))
+            .draw()?;
+        Ok(chart)
     }
 }
 
 /// The key: a stroke and a name each, in as many rows as they need.
-pub(crate) fn draw_key(figure: &mut Figure, key: &[(String, usize)], mut top: f64, width: f64) -> f64 {
+fn draw_key(figure: &mut Figure, key: &[(String, usize)], mut top: f64) -> f64 {
+    let (width, _) = figure.size();
     let mut x = 2.0;
     top += BODY;
     for (name, colour) in key {
-        let name = super::font::fit(name, BODY, false, width - 40.0);
-        let wide = 20.0 + super::font::width(&name, BODY, false);
+        let name = font::fit(name, BODY, false, width - 40.0);
+        let wide = 20.0 + font::width(&name, BODY, false);
         if x > 2.0 && x + wide > width {
             x = 2.0;
             top += BODY + 7.0;
@@ -233,7 +293,7 @@ mod tests {
     use super::*;
 
     fn written(low: f64, high: f64, log: bool, count: usize) -> Vec<String> {
-        Axis::new(low, high, log).ticks(count).into_iter().map(|(_, text)| text).collect()
+        Axis::new(low, high, log).marked(count).ticks.into_iter().map(|(_, text)| text).collect()
     }
 
     #[test]
@@ -249,9 +309,8 @@ mod tests {
 
     #[test]
     fn a_flat_range_still_has_a_place_for_its_number() {
-        let axis = Axis::new(3.0, 3.0, false).on(0.0, 100.0);
-        assert!((axis.at(3.0) - 50.0).abs() < 1e-9);
-        assert!(Axis::new(0.0, 0.0, false).on(0.0, 1.0).at(0.0).is_finite());
+        assert_eq!(Axis::new(3.0, 3.0, false).map(&3.0, (0, 100)), 50);
+        assert_eq!(Axis::new(0.0, 0.0, false).map(&0.0, (100, 0)), 50);
     }
 
     #[test]

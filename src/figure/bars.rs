@@ -1,6 +1,12 @@
 //! Named amounts as horizontal bars, with their intervals.
 
-use super::axis::{Axis, BODY, SMALL, TITLE, significant};
+use plotters::chart::LabelAreaPosition;
+use plotters::element::{DashedPathElement, EmptyElement, PathElement, Rectangle, Text as Label};
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color, TRANSPARENT};
+
+use super::axis::{Axis, BODY, Room, SMALL, TITLE, significant};
+use super::backend::{letters, px};
 use super::canvas::{Anchor, Figure, Text};
 use super::font;
 use super::palette::Ink;
@@ -75,39 +81,51 @@ pub fn bars(bars: &[Bar], options: &Bars) -> Result<Figure> {
     });
     let (low, high) =
         ends.chain(options.mark.as_ref().map(|m| m.0)).fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
-    let axis = Axis::new(low, options.highest.unwrap_or(high).max(low), false).on(left, right);
+    let x = Axis::new(low, options.highest.unwrap_or(high).max(low), false)
+        .marked(((right - left) / 80.0).round().max(2.0) as usize);
+    let y = Axis::rows(bars.iter().map(|bar| font::fit(&bar.name, BODY, false, name_room)));
     let bottom = top + ROW * bars.len() as f64;
-    for (value, text) in axis.ticks(((right - left) / 80.0).round().max(2.0) as usize) {
-        let x = axis.at(value);
-        figure.line(vec![(x, top), (x, bottom)], Ink::Faint, 1.0, 1.0);
-        figure.text(Text::new(x, bottom + 16.0, text, SMALL).anchor(Anchor::Middle));
+    for (i, says) in says.into_iter().enumerate() {
+        let baseline = top + ROW * (i as f64 + 0.5) + BODY * 0.36;
+        figure.text(Text::new(right + 10.0, baseline, says, BODY).strong());
     }
     if !options.x_label.is_empty() {
         figure.text(Text::new(right, bottom + 32.0, &options.x_label, SMALL).anchor(Anchor::End));
     }
-    for (i, (bar, says)) in bars.iter().zip(&says).enumerate() {
-        let middle = top + ROW * (i as f64 + 0.5);
-        let name = font::fit(&bar.name, BODY, false, name_room);
-        figure.text(Text::new(left - 9.0, middle + BODY * 0.36, name, BODY).anchor(Anchor::End).strong());
-        let (zero, end) = (axis.at(0.0), axis.at(bar.value).clamp(left, right));
-        figure.rect(zero.min(end), middle - 7.0, (end - zero).abs(), 14.0, Ink::Series(0), 0.85);
+    let room = Room { top, right: options.width - right, bottom: height - bottom, left };
+    let mut chart = room.chart(&mut figure, x, y)?;
+    // Numbers and names stand two tick lengths away from the chart.
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .bold_line_style(Ink::Faint.stroke_width(px(1.0) as u32))
+        .axis_style(TRANSPARENT)
+        .x_label_style(letters(SMALL, Ink::Soft, HPos::Center, VPos::Top))
+        .y_label_style(letters(BODY, Ink::Strong, HPos::Right, VPos::Center))
+        .set_tick_mark_size(LabelAreaPosition::Bottom, px(3.5))
+        .set_tick_mark_size(LabelAreaPosition::Left, px(4.5))
+        .draw()?;
+    for (i, bar) in bars.iter().enumerate() {
+        let at = |x: f64, pixels: f64| (x, i as f64 + 0.5 + pixels / ROW);
+        chart.draw_series([Rectangle::new([at(0.0, -7.0), at(bar.value, 7.0)], Ink::Series(0).mix(0.85).filled())])?;
         if let Some((low, high)) = bar.interval.filter(|(low, high)| low.is_finite() && high.is_finite()) {
-            let (from, to) = (axis.at(low).clamp(left, right), axis.at(high).clamp(left, right));
-            figure.line(vec![(from, middle), (to, middle)], Ink::Strong, 1.4, 1.0);
-            for x in [from, to] {
-                figure.line(vec![(x, middle - 4.0), (x, middle + 4.0)], Ink::Strong, 1.4, 1.0);
-            }
+            let end = |x: f64, y: f64| [at(x, -y), at(x, y)];
+            let style = Ink::Strong.stroke_width(px(1.4) as u32);
+            let strokes = [[at(low, 0.0), at(high, 0.0)], end(low, 4.0), end(high, 4.0)];
+            chart.draw_series(strokes.map(|stroke| PathElement::new(stroke, style)))?;
         }
-        figure.text(Text::new(right + 10.0, middle + BODY * 0.36, says, BODY).strong());
     }
-    figure.line(vec![(axis.at(0.0), top), (axis.at(0.0), bottom)], Ink::Soft, 1.0, 1.0);
+    let across = |x: f64| [(x, 0.0), (x, bars.len() as f64)];
+    chart.draw_series([PathElement::new(across(0.0), Ink::Soft.stroke_width(px(1.0) as u32))])?;
     if let Some((value, name)) = &options.mark {
-        let x = axis.at(*value);
-        figure.dashed(vec![(x, top), (x, bottom)], Ink::Series(1), 1.4);
-        let half = font::width(name, SMALL, false) / 2.0;
-        let x = x.clamp(half + 1.0, (options.width - half - 1.0).max(half + 1.0));
-        figure.text(Text::new(x, top - 6.0, name, SMALL).anchor(Anchor::Middle).ink(Ink::Series(1)));
+        let ink = Ink::Series(1);
+        // Its round ends make each dash 1.4 pixels longer.
+        let style = ink.stroke_width(px(1.4) as u32);
+        chart.draw_series([DashedPathElement::new(across(*value), px(2.6), px(4.4), style)])?;
+        let style = letters(SMALL, ink, HPos::Center, VPos::Bottom);
+        chart.draw_series([EmptyElement::at((*value, 0.0)) + Label::new(name.clone(), (0, px(-3.8)), style)])?;
     }
+    drop(chart);
     Ok(figure)
 }
 

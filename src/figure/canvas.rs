@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tiny_skia::{FillRule, LineCap, LineJoin, Paint, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
+use tiny_skia::{FillRule, LineCap, LineJoin, Paint, PathBuilder, Pixmap, Stroke, Transform};
 
 use super::font;
 use super::palette::Ink;
@@ -44,7 +44,7 @@ pub(crate) struct Text {
 
 #[derive(Debug, Clone)]
 enum Shape {
-    Line { points: Vec<(f64, f64)>, ink: Ink, width: f64, alpha: f64, dash: bool },
+    Line { points: Vec<(f64, f64)>, ink: Ink, width: f64, alpha: f64 },
     Area { points: Vec<(f64, f64)>, ink: Ink, alpha: f64 },
     Dot { x: f64, y: f64, radius: f64, ink: Ink, alpha: f64 },
     Text(Text),
@@ -92,20 +92,11 @@ impl Figure {
     }
 
     pub(crate) fn line(&mut self, points: Vec<(f64, f64)>, ink: Ink, width: f64, alpha: f64) {
-        self.shapes.push(Shape::Line { points, ink, width, alpha, dash: false });
-    }
-
-    pub(crate) fn dashed(&mut self, points: Vec<(f64, f64)>, ink: Ink, width: f64) {
-        self.shapes.push(Shape::Line { points, ink, width, alpha: 1.0, dash: true });
+        self.shapes.push(Shape::Line { points, ink, width, alpha });
     }
 
     pub(crate) fn area(&mut self, points: Vec<(f64, f64)>, ink: Ink, alpha: f64) {
         self.shapes.push(Shape::Area { points, ink, alpha });
-    }
-
-    pub(crate) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, ink: Ink, alpha: f64) {
-        let (right, bottom) = (x + width, y + height);
-        self.area(vec![(x, y), (right, y), (right, bottom), (x, bottom)], ink, alpha);
     }
 
     pub(crate) fn dot(&mut self, x: f64, y: f64, radius: f64, ink: Ink, alpha: f64) {
@@ -159,13 +150,12 @@ impl Figure {
 
 fn paint(pixmap: &mut Pixmap, shape: &Shape, scale: Transform) -> Result<()> {
     match shape {
-        Shape::Line { points, ink, width, alpha, dash } => {
+        Shape::Line { points, ink, width, alpha } => {
             let Some(path) = path(points, false) else { return Ok(()) };
             let stroke = Stroke {
                 width: *width as f32,
-                line_cap: if *dash { LineCap::Butt } else { LineCap::Round },
+                line_cap: LineCap::Round,
                 line_join: LineJoin::Round,
-                dash: if *dash { StrokeDash::new(vec![4.0, 3.0], 0.0) } else { None },
                 ..Stroke::default()
             };
             pixmap.stroke_path(&path, &colour(*ink, *alpha), &stroke, scale, None);
@@ -222,13 +212,13 @@ fn colour(ink: Ink, alpha: f64) -> Paint<'static> {
 fn svg(out: &mut String, shape: &Shape) {
     // Writing to a string cannot fail.
     let _ = match shape {
-        Shape::Line { points, ink, width, alpha, dash } => writeln!(
+        Shape::Line { points, ink, width, alpha } => writeln!(
             out,
-            "<path {} d=\"{}\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"{}\"{}{}/>",
+            "<path {} d=\"{}\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"{}\" \
+             stroke-linecap=\"round\" stroke-linejoin=\"round\"{}/>",
             ink_svg(*ink),
             path_svg(points, false),
             short(*width),
-            if *dash { " stroke-dasharray=\"4 3\"" } else { " stroke-linecap=\"round\" stroke-linejoin=\"round\"" },
             alpha_svg("stroke-opacity", *alpha)
         ),
         Shape::Area { points, ink, alpha } => writeln!(

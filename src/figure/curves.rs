@@ -1,6 +1,13 @@
 //! Named series over steps: losses, scores over time.
 
+use std::ops::Range;
+
+use plotters::coord::ranged1d::Ranged;
+use plotters::element::{Circle, PathElement, Polygon};
+use plotters::style::{Color, RGBAColor};
+
 use super::axis::{Axis, Frame};
+use super::backend::px;
 use super::canvas::Figure;
 use super::palette::Ink;
 use crate::error::{Error, Result};
@@ -82,30 +89,24 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
         }));
     };
     let (low, high) = vertical(&lines).unwrap_or((0.0, 1.0));
+    let (x, y) = (Axis::new(left, right, false), Axis::new(low, high, options.log_y).padded(0.04));
+    let Range { start: low, end: high } = y.range();
     let mut figure = Figure::new(options.width, options.height, says(series, options));
     let key = series.iter().enumerate().map(|(i, line)| (line.name.clone(), i)).collect();
     let title = if options.title.is_empty() && series.len() == 1 { series[0].name.as_str() } else { &options.title };
     let frame = Frame { title, x_label: &options.x_label, y_label: &options.y_label, key };
-    let (x, y) =
-        frame.draw(&mut figure, Axis::new(left, right, false), Axis::new(low, high, options.log_y).padded(0.04));
-    let (top, bottom) = y.pixels();
-    let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect() };
+    let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (p.0, y.level(p.1))).collect() };
+    let mut chart = frame.draw(&mut figure, x, y.clone())?;
     for (i, line) in lines.iter().enumerate() {
         let ink = Ink::Series(i);
         if let Some((lower, upper)) = &line.band {
-            let mut around = place(upper);
-            around.extend(place(lower).into_iter().rev());
-            for point in &mut around {
-                point.1 = point.1.clamp(top, bottom);
-            }
-            figure.area(around, ink, 0.16);
+            chart.draw_series([between(place(lower), place(upper), ink.mix(0.16))])?;
         }
-        if !line.smooth.is_empty() {
-            for run in runs(&line.raw) {
-                for part in clip(&place(&thin(run, options.width)), top, bottom) {
-                    figure.line(part, ink, 1.0, 0.22);
-                }
-            }
+        let pale = ink.mix(0.22);
+        for run in runs(&line.raw).filter(|_| !line.smooth.is_empty()) {
+            let parts = clip(&place(&thin(run, options.width)), low, high);
+            let style = pale.stroke_width(px(1.0) as u32);
+            chart.draw_series(parts.into_iter().map(|part| PathElement::new(part, style)))?;
         }
     }
     for (i, line) in lines.iter().enumerate() {
@@ -114,16 +115,14 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
         for run in runs(main) {
             let points = place(&thin(run, options.width));
             if points.len() < 25 {
-                points
-                    .iter()
-                    .filter(|p| (top..=bottom).contains(&p.1))
-                    .for_each(|p| figure.dot(p.0, p.1, 2.6, ink, 1.0));
+                let shown = points.iter().filter(|p| (low..=high).contains(&p.1));
+                chart.draw_series(shown.map(|p| Circle::new(*p, px(2.6), ink.filled())))?;
             }
-            for part in clip(&points, top, bottom) {
-                figure.line(part, ink, 1.8, 1.0);
-            }
+            let style = ink.stroke_width(px(1.8) as u32);
+            chart.draw_series(clip(&points, low, high).into_iter().map(|part| PathElement::new(part, style)))?;
         }
     }
+    drop(chart);
     Ok(figure)
 }
 
@@ -247,14 +246,19 @@ fn thin(points: &[(f64, f64)], width: f64) -> Vec<(f64, f64)> {
     kept
 }
 
+fn between(lower: Points, mut upper: Points, colour: RGBAColor) -> Polygon<(f64, f64)> {
+    upper.extend(lower.into_iter().rev());
+    Polygon::new(upper, colour)
+}
+
 /// The unbroken parts.
 fn runs(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
     points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty())
 }
 
 /// The parts of a line between two heights, cut where it crosses them.
-fn clip(points: &[(f64, f64)], top: f64, bottom: f64) -> Vec<Vec<(f64, f64)>> {
-    let inside = |p: &(f64, f64)| (top..=bottom).contains(&p.1);
+fn clip(points: &[(f64, f64)], low: f64, high: f64) -> Vec<Vec<(f64, f64)>> {
+    let inside = |p: &(f64, f64)| (low..=high).contains(&p.1);
     let mut parts = Vec::new();
     let mut part: Vec<(f64, f64)> = points.first().filter(|p| inside(p)).copied().into_iter().collect();
     for pair in points.windows(2) {
@@ -262,7 +266,7 @@ fn clip(points: &[(f64, f64)], top: f64, bottom: f64) -> Vec<Vec<(f64, f64)>> {
         let at = |height: f64| (a.0 + (b.0 - a.0) * (height - a.1) / (b.1 - a.1), height);
         // The heights the segment crosses, in its direction.
         let mut cuts: Vec<(f64, f64)> =
-            [top, bottom].into_iter().filter(|h| (a.1 - h) * (b.1 - h) < 0.0).map(at).collect();
+            [low, high].into_iter().filter(|h| (a.1 - h) * (b.1 - h) < 0.0).map(at).collect();
         if a.1 > b.1 {
             cuts.reverse();
         }

@@ -1,6 +1,12 @@
 //! A table of numbers as shades: the confusion matrix above all.
 
-use super::axis::{BODY, SMALL, TITLE, significant};
+use plotters::chart::LabelAreaPosition;
+use plotters::element::{Rectangle, Text as Label};
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color, TRANSPARENT};
+
+use super::axis::{Axis, BODY, Room, SMALL, TITLE, significant};
+use super::backend::{letters, px};
 use super::canvas::{Anchor, Figure, Text};
 use super::font;
 use super::palette::Ink;
@@ -86,27 +92,38 @@ pub fn heatmap(values: &[Vec<f64>], options: &Heatmap) -> Result<Figure> {
             Text::new(x, top - 8.0, name, BODY).anchor(Anchor::Middle).strong()
         });
     }
+    let rows: Vec<String> = (0..values.len()).map(|r| options.rows.get(r).cloned().unwrap_or_default()).collect();
+    let y = Axis::rows(rows.iter().map(|name| font::fit(name, BODY, false, row_room)));
+    let (width, height) = figure.size();
+    let room = Room { top, right: width - left - grid_wide, bottom: height - top - grid_tall, left };
+    let mut chart = room.chart(&mut figure, Axis::new(0.0, columns as f64, false), y)?;
+    chart
+        .configure_mesh()
+        .disable_mesh()
+        .axis_style(TRANSPARENT)
+        .y_label_style(letters(BODY, Ink::Strong, HPos::Right, VPos::Center))
+        .set_tick_mark_size(LabelAreaPosition::Left, px(4.5))
+        .draw()?;
     let largest = values.iter().flatten().fold(0.0f64, |a, b| a.max(*b));
     for (r, row) in values.iter().enumerate() {
-        let y = top + tall * r as f64;
-        if let Some(name) = options.rows.get(r) {
-            let name = font::fit(name, BODY, false, row_room);
-            figure.text(Text::new(left - 9.0, y + tall / 2.0 + BODY * 0.36, name, BODY).anchor(Anchor::End).strong());
-        }
         let whole = if options.by_row { row.iter().sum::<f64>() } else { largest };
         for (c, value) in row.iter().enumerate() {
-            let x = left + cell * c as f64;
             let share = if whole > 0.0 { value / whole } else { 0.0 };
             // The root lets the small mistakes show beside the large diagonal.
             let shade = 0.03 + 0.97 * share.sqrt();
-            figure.rect(x + 0.75, y + 0.75, cell - 1.5, tall - 1.5, Ink::Series(0), shade);
+            let (x, y) = (c as f64, r as f64);
+            let gap = px(0.75) as u32;
+            let mut square = Rectangle::new([(x, y), (x + 1.0, y + 1.0)], Ink::Series(0).mix(shade).filled());
+            square.set_margin(gap, gap, gap, gap);
+            chart.draw_series([square])?;
             if *value > 0.0 && cell >= 30.0 {
                 let ink = if shade > 0.5 { Ink::Paper } else { Ink::Strong };
-                let at = Text::new(x + cell / 2.0, y + tall / 2.0 + SMALL * 0.36, &written[r][c], SMALL);
-                figure.text(at.anchor(Anchor::Middle).ink(ink));
+                let style = letters(SMALL, ink, HPos::Center, VPos::Center);
+                chart.draw_series([Label::new(written[r][c].clone(), (x + 0.5, y + 0.5), style)])?;
             }
         }
     }
+    drop(chart);
     Ok(figure)
 }
 

@@ -5,6 +5,7 @@
 //! its own colours. A grid of images is a [`Picture`], as are the samples that a training run hands its observer.
 
 mod axis;
+mod backend;
 mod bars;
 mod canvas;
 mod curves;

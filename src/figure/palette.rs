@@ -32,6 +32,15 @@ impl Ink {
         }
     }
 
+    /// The ink of this colour on white paper; strong for one that no ink has.
+    pub(crate) fn named(rgb: [u8; 3]) -> Self {
+        [Ink::Soft, Ink::Faint, Ink::Paper]
+            .into_iter()
+            .chain((0..SERIES.len()).map(Ink::Series))
+            .find(|ink| ink.rgb() == rgb)
+            .unwrap_or(Ink::Strong)
+    }
+
     /// Red, green, blue on white paper.
     pub(crate) fn rgb(self) -> [u8; 3] {
         match self {
@@ -41,5 +50,17 @@ impl Ink {
             Ink::Paper => [255, 255, 255],
             Ink::Series(i) => SERIES[i % SERIES.len()],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ink_is_known_by_its_colour() {
+        let all = [Ink::Strong, Ink::Soft, Ink::Faint, Ink::Paper].into_iter().chain((0..7).map(Ink::Series));
+        all.for_each(|ink| assert_eq!(Ink::named(ink.rgb()), ink));
+        assert_eq!(Ink::named([1, 2, 3]), Ink::Strong);
     }
 }

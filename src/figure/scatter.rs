@@ -1,6 +1,10 @@
 //! Points in a plane, coloured by group: features projected to two dimensions, one score against another.
 
+use plotters::element::Circle;
+use plotters::style::Color;
+
 use super::axis::{Axis, Frame};
+use super::backend::px;
 use super::canvas::Figure;
 use super::curves::Series;
 use super::palette::Ink;
@@ -44,7 +48,7 @@ pub fn scatter(series: &[Series], options: &Scatter) -> Result<Figure> {
     let key = series.iter().enumerate().map(|(i, group)| (group.name.clone(), i)).collect();
     let frame = Frame { title: &options.title, x_label: &options.x_label, y_label: &options.y_label, key };
     let across = Axis::new(low.0, high.0, false).padded(0.04);
-    let (x, y) = frame.draw(&mut figure, across, Axis::new(low.1, high.1, false).padded(0.04));
+    let mut chart = frame.draw(&mut figure, across, Axis::new(low.1, high.1, false).padded(0.04))?;
     // Many points are small and let one another through.
     let (radius, alpha) = if count > 2000 {
         (1.4, 0.45)
@@ -54,10 +58,10 @@ pub fn scatter(series: &[Series], options: &Scatter) -> Result<Figure> {
         (3.4, 0.85)
     };
     for (i, group) in series.iter().enumerate() {
-        for point in group.points.iter().filter(finite) {
-            figure.dot(x.at(point.0), y.at(point.1), radius, Ink::Series(i), alpha);
-        }
+        let style = Ink::Series(i).mix(alpha).filled();
+        chart.draw_series(group.points.iter().filter(finite).map(|point| Circle::new(*point, px(radius), style)))?;
     }
+    drop(chart);
     Ok(figure)
 }
 
