@@ -67,7 +67,7 @@ impl Default for Curves {
 /// Draws the series in one frame, each in its colour, with a key when there are several.
 ///
 /// The frame holds the smoothed lines whole and 98% of the raw values, so that one early spike does not flatten the rest; a
-/// raw line that leaves the frame is cut at its edge.
+/// raw line that leaves the frame is cut at its edge. Where it has several points in a pixel, what it covers is filled.
 pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
     for line in series {
         if !line.band.is_empty() && line.band.len() != line.points.len() {
@@ -104,9 +104,19 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
         }
         let pale = ink.mix(0.22);
         for run in runs(&line.raw).filter(|_| !line.smooth.is_empty()) {
-            let parts = clip(&place(&thin(run, options.width)), low, high);
-            let style = pale.stroke_width(px(1.0) as u32);
-            chart.draw_series(parts.into_iter().map(|part| PathElement::new(part, style)))?;
+            if run.len() as f64 > 2.0 * options.width {
+                let (mut lower, mut upper) = haze(run, options.width);
+                (lower, upper) = (place(&lower), place(&upper));
+                // Where the line is calm it is still a pixel wide.
+                let half = (high - low) / options.height / 2.0;
+                lower.iter_mut().for_each(|p| p.1 -= half);
+                upper.iter_mut().for_each(|p| p.1 += half);
+                chart.draw_series([between(lower, upper, pale)])?;
+            } else {
+                let style = pale.stroke_width(px(1.0) as u32);
+                chart
+                    .draw_series(clip(&place(run), low, high).into_iter().map(|part| PathElement::new(part, style)))?;
+            }
         }
     }
     for (i, line) in lines.iter().enumerate() {
@@ -246,6 +256,19 @@ fn thin(points: &[(f64, f64)], width: f64) -> Vec<(f64, f64)> {
     kept
 }
 
+/// The lowest and the highest of each stretch: what a line with many points in a pixel looks like. There are at most
+/// `most` stretches, of at least four points, for fewer would make a ragged edge.
+fn haze(points: &[(f64, f64)], most: f64) -> (Points, Points) {
+    points
+        .chunks(((points.len() as f64 / most).ceil() as usize).max(4))
+        .filter_map(|chunk| {
+            let (low, high) = range(chunk.iter().map(|p| p.1))?;
+            let x = (chunk.first()?.0 + chunk.last()?.0) / 2.0;
+            Some(((x, low), (x, high)))
+        })
+        .unzip()
+}
+
 fn between(lower: Points, mut upper: Points, colour: RGBAColor) -> Polygon<(f64, f64)> {
     upper.extend(lower.into_iter().rev());
     Polygon::new(upper, colour)
@@ -340,6 +363,22 @@ mod tests {
         assert!(inked(&picture, Ink::Series(0)) > 200 && inked(&picture, Ink::Series(1)) > 200);
         let svg = figure.svg();
         assert!(svg.contains("class=\"ink-1\"") && svg.contains(">step</text>"));
+    }
+
+    #[test]
+    fn a_crowded_line_fills_what_it_covers() {
+        // One point stands out of many: its stretch must reach as far.
+        let mut points: Vec<(f64, f64)> = (0..1400).map(|i| (f64::from(i), f64::from(i % 2))).collect();
+        points[501].1 = 5.0;
+        let (lower, upper) = haze(&points, 140.0);
+        assert_eq!((lower.len(), lower[50], upper[50]), (140, (504.5, 0.0), (504.5, 5.0)));
+        assert_eq!(haze(&points, 1400.0).0.len(), 350);
+        let wide = Curves { smooth: 0.1, ..Curves::default() };
+        let areas = |n: usize| {
+            let svg = curves(&[Series::new("d", points[..n].to_vec())], &wide).unwrap().svg();
+            svg.matches("fill-opacity=\"0.22\"").count()
+        };
+        assert_eq!((areas(1400), areas(1200)), (1, 0));
     }
 
     #[test]
