@@ -269,17 +269,21 @@ impl Frame<'_> {
     }
 }
 
-/// The key: a stroke and a name each, in as many rows as they need.
+/// The key: a stroke and a name each, in as many rows as they need, though it leaves most of the figure to the chart.
 fn draw_key(figure: &mut Figure, key: &[(String, usize)], mut top: f64) -> f64 {
-    let (width, _) = figure.size();
+    let (width, height) = figure.size();
     let mut x = 2.0;
     top += BODY;
-    for (name, colour) in key {
+    for (i, (name, colour)) in key.iter().enumerate() {
         let name = font::fit(name, BODY, false, width - 40.0);
         let wide = 20.0 + font::width(&name, BODY, false);
         if x > 2.0 && x + wide > width {
             x = 2.0;
             top += BODY + 7.0;
+            if top > height * 0.4 {
+                figure.text(Text::new(x, top, format!("and {} more", key.len() - i), BODY));
+                break;
+            }
         }
         figure.line(vec![(x + 1.0, top - 4.0), (x + 13.0, top - 4.0)], Ink::Series(*colour), 3.0, 1.0);
         figure.text(Text::new(x + 20.0, top, name, BODY).strong());

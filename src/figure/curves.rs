@@ -366,6 +366,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_leaves_room_for_the_chart() {
+        let lines: Vec<Series> = (0..90).map(|i| Series::new(format!("line {i}"), vec![(0.0, f64::from(i))])).collect();
+        let svg = curves(&lines, &Curves::default()).unwrap().svg();
+        let named = lines.iter().filter(|line| svg.contains(&format!(">{}</text>", line.name))).count();
+        assert!(named > 7 && svg.contains(&format!(">and {} more</text>", 90 - named)), "{named}");
+    }
+
+    #[test]
     fn a_crowded_line_fills_what_it_covers() {
         // One point stands out of many: its stretch must reach as far.
         let mut points: Vec<(f64, f64)> = (0..1400).map(|i| (f64::from(i), f64::from(i % 2))).collect();
