@@ -12,6 +12,7 @@ mod device;
 pub mod grad;
 pub mod ops;
 mod rng;
+mod room;
 mod value;
 
 pub use candle_core::{DType, Device};

@@ -6,6 +6,7 @@
 
 use candle_core::Device;
 
+use super::room::room;
 use super::value::Tensor;
 use crate::error::Result;
 
@@ -125,12 +126,12 @@ impl Rng {
 
     /// A tensor of standard normal numbers.
     pub fn normal_tensor(&mut self, shape: &[usize], device: &Device) -> Result<Tensor> {
-        Tensor::from_vec(self.normals(shape.iter().product()), shape, device)
+        Tensor::from_vec(self.normals(room(shape, 4)?), shape, device)
     }
 
     /// A tensor of numbers from 0 to below 1.
     pub fn uniform_tensor(&mut self, shape: &[usize], device: &Device) -> Result<Tensor> {
-        Tensor::from_vec(self.uniforms(shape.iter().product()), shape, device)
+        Tensor::from_vec(self.uniforms(room(shape, 4)?), shape, device)
     }
 }
 

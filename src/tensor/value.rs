@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, DType, Device, Storage, WithDType};
 
 use super::grad::{Node, operator};
+use super::room::room;
 use crate::error::{Error, Result};
 
 pub(crate) type Raw = candle_core::Tensor;
@@ -77,16 +78,20 @@ impl Tensor {
 
     /// Zeros.
     pub fn zeros(shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
+        room(shape, dtype.size_in_bytes())?;
         Ok(Self::from_raw(Raw::zeros(shape, dtype, device)?))
     }
 
     /// Ones.
     pub fn ones(shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
+        room(shape, dtype.size_in_bytes())?;
         Ok(Self::from_raw(Raw::ones(shape, dtype, device)?))
     }
 
     /// One value everywhere.
     pub fn full(value: f64, shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
+        // The number is f64 until it is converted.
+        room(shape, 8)?;
         Ok(Self::from_raw(Raw::full(value, shape, device)?.to_dtype(dtype)?))
     }
 

@@ -5,13 +5,14 @@ use crate::tensor::Tensor;
 use crate::tensor::cpu::map;
 use crate::tensor::cpu::real::Real;
 use crate::tensor::grad::operator;
+use crate::tensor::room::room;
 use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
 
 /// The shape that `a` and `b` broadcast to.
 pub(crate) fn broadcast_dims(what: &str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |dims: &[usize], i: usize| if i + dims.len() < rank { 1 } else { dims[i + dims.len() - rank] };
-    (0..rank)
+    let dims: Vec<usize> = (0..rank)
         .map(|i| match (at(a, i), at(b, i)) {
             (x, y) if x == y => Ok(x),
             (1, y) => Ok(y),
@@ -19,7 +20,11 @@ pub(crate) fn broadcast_dims(what: &str, a: &[usize], b: &[usize]) -> Result<Vec
             _ => Err(Error::new(format!("cannot {what} tensors of shapes {a:?} and {b:?}"))
                 .help("from the last dimension on, lengths must be equal or 1")),
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    if dims != a && dims != b {
+        room(&dims, 4)?;
+    }
+    Ok(dims)
 }
 
 fn same_type(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {

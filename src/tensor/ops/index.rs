@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::cpu::pick;
 use crate::tensor::grad::operator;
+use crate::tensor::room::room;
 use crate::tensor::value::{from_cpu, typed, with_slice};
 use crate::tensor::{DType, Tensor};
 
@@ -76,7 +77,7 @@ impl Tensor {
     /// A label is not below `classes`.
     pub fn one_hot(&self, classes: usize) -> Result<Tensor> {
         let labels = checked(self, classes, "label")?;
-        let mut out = vec![0f32; labels.len() * classes];
+        let mut out = vec![0f32; room(&[labels.len(), classes], 4)?];
         for (row, label) in out.chunks_mut(classes).zip(&labels) {
             row[*label as usize] = 1.0;
         }

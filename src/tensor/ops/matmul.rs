@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::grad::operator;
+use crate::tensor::room::room;
 
 impl Tensor {
     /// The matrix product of the last two dimensions: `[.., m, k] x [.., k, n] -> [.., m, n]`. Dimensions before them are
@@ -34,6 +35,9 @@ impl Tensor {
             ))
             .help("bring them to the same shape with `broadcast_to`"));
         }
+        let mut dims = a.to_vec();
+        dims[a.len() - 1] = b[b.len() - 1];
+        room(&dims, self.dtype().size_in_bytes())?;
         let value = self.raw().matmul(other.raw())?;
         let (a, b) = (self.clone(), other.clone());
         Ok(operator("matmul", value, &[self, other], move |incoming| {

@@ -5,6 +5,7 @@ use crate::tensor::Tensor;
 use crate::tensor::cpu::resize::{self, Bilinear};
 use crate::tensor::grad::operator;
 use crate::tensor::ops::pool::on_cpu;
+use crate::tensor::room::room;
 use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
 
 pub use crate::tensor::cpu::resize::Sampling;
@@ -29,6 +30,7 @@ impl Tensor {
         if height == 0 || width == 0 || dims[2] == 0 || dims[3] == 0 {
             return Err(Error::new(format!("cannot resize images of shape {dims:?} to {height}x{width}")));
         }
+        room(&[dims[0], dims[1], height, width], 4)?;
         let plan =
             Bilinear { planes: dims[0] * dims[1], h: dims[2], w: dims[3], out_h: height, out_w: width, sampling };
         bilinear(self, plan, dims)
@@ -47,6 +49,7 @@ fn grow(x: &Tensor, factor: usize, fill: Fill) -> Result<Tensor> {
         return Err(Error::new("cannot enlarge images by a factor of 0"));
     }
     let out = [n, c, h * factor, w * factor];
+    room(&out, 4)?;
     let value: Raw = if x.on_cpu() {
         typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(match fill {
             Fill::Repeat => resize::nearest(x, n * c, h, w, factor),
