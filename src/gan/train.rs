@@ -79,6 +79,9 @@ crate::options! {
         pub pool: Pool = Pool::Sum,
         /// Numbers in a latent.
         pub z_dim: usize = 128,
+        /// The latent is cut into equal parts: the first makes the start of the image, each block's norms see one of the
+        /// others beside the label.
+        pub hierarchical_z: bool = false,
         /// What latents are drawn from: `normal`, or `uniform` from -1 to 1.
         pub z: String = "normal".into(),
         /// The learning rate of the generator.
@@ -239,6 +242,7 @@ impl Gan {
             size: shape.height,
             classes: classes.len(),
             z_dim: options.z_dim,
+            hierarchical_z: generator && options.hierarchical_z,
             channels: if generator { options.g_channels } else { options.d_channels },
             norm: if generator { options.g_norm } else { options.d_norm },
             spectral_norm: if generator { options.g_spectral_norm } else { options.d_spectral_norm },

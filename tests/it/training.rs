@@ -158,6 +158,7 @@ fn parameter_counts_are_those_of_compare_gan() {
         size: 32,
         classes: 0,
         z_dim: 128,
+        hierarchical_z: false,
         channels: 0,
         norm,
         spectral_norm: false,

@@ -76,6 +76,8 @@ pub struct Blueprint {
     pub classes: usize,
     /// Numbers in a latent.
     pub z_dim: usize,
+    /// Whether each block of a residual generator sees a part of the latent of its own, beside the label.
+    pub hierarchical_z: bool,
     /// Channels of the wide layers; the architecture's own if 0.
     pub channels: usize,
     /// The norm.
@@ -111,6 +113,28 @@ impl Blueprint {
     pub(super) fn norms(&self, generator: bool) -> NormOptions {
         let z = if generator { self.z_dim } else { 0 };
         NormOptions { kind: self.norm, decay: 0.9, epsilon: 1e-5, condition: self.classes, z, make: self.make() }
+    }
+
+    /// The length of each part of a latent that is cut into one for the start and one for each of `blocks`; nothing if it
+    /// is not cut.
+    ///
+    /// # Errors
+    /// The latent cannot be cut so, or the norm looks at no condition.
+    pub(super) fn part_of_z(&self, blocks: usize) -> Result<Option<usize>> {
+        if !self.hierarchical_z {
+            return Ok(None);
+        }
+        if self.norm != NormKind::Conditional {
+            return Err(Error::new("`hierarchical_z` needs norms that look at a condition")
+                .help("use `conditional_batch_norm`, or leave `hierarchical_z` out"));
+        }
+        match self.z_dim.is_multiple_of(blocks + 1) {
+            true => Ok(Some(self.z_dim / (blocks + 1))),
+            false => {
+                Err(Error::new(format!("`z_dim` is {}, and is to be cut into {} equal parts", self.z_dim, blocks + 1))
+                    .help(format!("it must be a multiple of {}", blocks + 1)))
+            }
+        }
     }
 
     /// The blueprint with `own` channels if none were asked for.

@@ -86,6 +86,8 @@ struct Generator {
     conv: Conv,
     channels: usize,
     seed: usize,
+    /// Numbers of each part of the latent, if each block sees a part of its own.
+    part: Option<usize>,
 }
 
 impl Generator {
@@ -94,8 +96,10 @@ impl Generator {
         let (seed, doublings) = blueprint.seed_size("resnet_cifar", &[(32, 4, 3), (28, 7, 2)])?;
         let norms = blueprint.norms(true);
         let make = blueprint.make();
+        let part = blueprint.part_of_z(doublings)?;
+        let of_blocks = NormOptions { condition: norms.condition + part.unwrap_or(0), ..norms };
         Ok(Self {
-            linear: Linear::new(&store.sub("linear"), blueprint.z_dim, seed * seed * channels, make)?,
+            linear: Linear::new(&store.sub("linear"), part.unwrap_or(blueprint.z_dim), seed * seed * channels, make)?,
             blocks: (1..=doublings)
                 .map(|i| {
                     Block::new(
@@ -104,7 +108,7 @@ impl Generator {
                         channels,
                         Scale::Up(blueprint.upsample),
                         blueprint,
-                        &norms,
+                        &of_blocks,
                     )
                 })
                 .collect::<Result<_>>()?,
@@ -112,6 +116,7 @@ impl Generator {
             conv: Conv::new(&store.sub("conv"), channels, blueprint.colours, 3, 1, make)?,
             channels,
             seed,
+            part,
         })
     }
 }
@@ -119,9 +124,18 @@ impl Generator {
 impl GeneratorBody for Generator {
     fn forward(&self, z: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         let n = z.dims2()?[0];
-        let mut x = self.linear.forward(z, pass.mode)?.reshape(&[n, self.channels, self.seed, self.seed])?;
-        for block in &self.blocks {
-            x = block.forward(&x, pass)?;
+        let part = |i: usize| match self.part {
+            Some(part) => z.narrow(1, i * part, part),
+            None => Ok(z.clone()),
+        };
+        let mut x = self.linear.forward(&part(0)?, pass.mode)?.reshape(&[n, self.channels, self.seed, self.seed])?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            let condition = match (self.part, pass.condition) {
+                (Some(_), Some(labels)) => Some(Tensor::cat(&[&part(i + 1)?, labels], 1)?),
+                (Some(_), None) => Some(part(i + 1)?),
+                (None, _) => None,
+            };
+            x = block.forward(&x, &Pass { condition: condition.as_ref().or(pass.condition), ..*pass })?;
         }
         self.conv.forward(&self.norm.forward(&x, pass, Activation::Relu)?, pass.mode)?.sigmoid()
     }

@@ -26,6 +26,10 @@ struct Generator {
 
 impl Generator {
     fn new(blueprint: &Blueprint, store: &Store) -> Result<Self> {
+        if blueprint.hierarchical_z {
+            return Err(Error::new("`sndcgan` has no blocks that could see parts of the latent")
+                .help("leave `hierarchical_z` out, or use `resnet_cifar`"));
+        }
         let widest = blueprint.channels_or(512).max(8);
         let sizes: Vec<usize> = [8, 4, 2, 1, 1].map(|part| blueprint.size.div_ceil(part)).into();
         let seed = sizes[0];

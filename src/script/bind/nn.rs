@@ -750,6 +750,7 @@ fn build_network(ctx: &NativeCallContext, name: &str, options: &BuildOptions) ->
         size: options.size,
         classes: options.classes,
         z_dim: options.z,
+        hierarchical_z: false,
         channels: options.channels,
         norm: options.norm,
         spectral_norm: options.spectral_norm,
