@@ -47,7 +47,10 @@ impl Evaluator {
     fn request(&mut self, request: &Message) {
         let parent = Arc::new(request.header.clone());
         let kernel = Arc::clone(&self.kernel);
-        kernel.iopub.status("busy", &parent);
+        match self.main {
+            true => kernel.begin(&parent),
+            false => kernel.iopub.status("busy", &parent),
+        }
         // A cell that was sent before another one failed was sent in the belief that it would not.
         let aborted = request.sent().is_some_and(|sent| sent < self.failed_at);
         let content = if aborted {
@@ -56,7 +59,10 @@ impl Evaluator {
             self.execute(request, &parent)
         };
         kernel.answer(Channel::Shell, request, content);
-        kernel.iopub.status("idle", &parent);
+        match self.main {
+            true => kernel.end(&parent),
+            false => kernel.end_beside(&parent),
+        }
     }
 
     fn execute(&mut self, request: &Message, parent: &Arc<Object>) -> Value {
@@ -77,13 +83,9 @@ impl Evaluator {
             answers_input: request.flag("allow_stdin", true),
         });
         self.stop.clear();
-        if self.main {
-            kernel.running.store(true, Ordering::SeqCst);
-        }
         let result = if code.trim().is_empty() { Ok(Outcome::default()) } else { self.cell(code, number, kept) };
-        self.front.end(result.as_ref().err());
+        self.front.end();
         if self.main {
-            kernel.running.store(false, Ordering::SeqCst);
             kernel.set_names(Names::of(self.notebook.session()));
         }
         let result = result.map(|outcome| self.conclude(outcome, parent, number, silent));

@@ -28,8 +28,6 @@ pub struct Comms {
     open: Mutex<BTreeMap<String, Comm>>,
     /// Whether a front end has shown that it knows widgets.
     widgets: Mutex<bool>,
-    /// Widgets that were pressed since someone looked.
-    pressed: Mutex<Vec<String>>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,7 +37,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Comms {
     /// No conversation.
     pub fn new(wire: Arc<Wire>, iopub: Arc<Iopub>) -> Self {
-        Self { wire, iopub, open: Mutex::default(), widgets: Mutex::new(false), pressed: Mutex::default() }
+        Self { wire, iopub, open: Mutex::default(), widgets: Mutex::new(false) }
     }
 
     /// Whether a front end has shown that it knows widgets: it asked for them before a cell made one.
@@ -76,14 +74,6 @@ impl Comms {
         }
     }
 
-    /// Whether the button `id` was pressed since the last look.
-    pub fn was_pressed(&self, id: &str) -> bool {
-        let mut pressed = held(&self.pressed);
-        let before = pressed.len();
-        pressed.retain(|known| known != id);
-        pressed.len() < before
-    }
-
     /// The conversations that go on, or those of one kind.
     pub fn info(&self, request: &Message) -> Value {
         let target = request.content.get("target_name").and_then(Value::as_str).filter(|name| !name.is_empty());
@@ -110,13 +100,13 @@ impl Comms {
         }
     }
 
-    /// The front end said something.
-    pub fn said(&self, request: &Message) {
+    /// The front end said something; whether it was that a button was pressed. All our buttons stop what runs.
+    pub fn said(&self, request: &Message) -> bool {
         let id = request.text("comm_id");
         let data = request.content.get("data");
         let method = data.and_then(|data| data.get("method")).and_then(Value::as_str).unwrap_or_default();
         let mut open = held(&self.open);
-        let Some(comm) = open.get_mut(id) else { return };
+        let Some(comm) = open.get_mut(id) else { return false };
         match (method, comm.state.as_mut()) {
             ("request_states", None) => {
                 let states: Object = open
@@ -148,12 +138,11 @@ impl Comms {
             }
             ("custom", Some(_)) => {
                 let event = data.and_then(|data| data.get("content")).and_then(|content| content.get("event"));
-                if event.and_then(Value::as_str) == Some("click") {
-                    held(&self.pressed).push(id.to_string());
-                }
+                return event.and_then(Value::as_str) == Some("click");
             }
             _ => {}
         }
+        false
     }
 
     /// The front end ended a conversation.

@@ -14,7 +14,7 @@ use super::live::Live;
 use super::wire::Object;
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Picture, Stop};
-use crate::script::{Diagnostic, Display, Front};
+use crate::script::{Display, Front};
 
 /// The request that a thread works on.
 #[derive(Debug, Clone)]
@@ -62,8 +62,8 @@ impl JupyterFront {
     }
 
     /// The cell ended, with an error or without.
-    pub fn end(&self, error: Option<&Diagnostic>) {
-        self.live.end_cell(error.is_some_and(Diagnostic::is_interrupt));
+    pub fn end(&self) {
+        self.live.end_cell();
     }
 
     fn request(&self) -> Option<Request> {

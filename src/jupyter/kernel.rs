@@ -1,7 +1,7 @@
 //! What the threads of a kernel share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::comm::Comms;
 use super::iopub::Iopub;
-use super::wire::{Message, Wire};
+use super::wire::{Message, Object, Wire};
 use crate::error::Result;
 use crate::notebook::history::{self, History};
 use crate::progress::Stop;
@@ -46,8 +46,8 @@ pub struct Kernel {
     pub answers: UnboundedSender<(Channel, Message)>,
     /// What a session begins with.
     pub given: Given,
-    /// Whether a cell of the main shell runs.
-    pub running: AtomicBool,
+    /// The header of the request whose cell the main shell runs.
+    running: Mutex<Option<Arc<Object>>>,
     /// The number of the last cell that was kept.
     pub count: AtomicUsize,
     /// The state that the functions of the main session share.
@@ -77,7 +77,7 @@ impl Kernel {
             iopub,
             answers,
             given,
-            running: AtomicBool::new(false),
+            running: Mutex::default(),
             count: AtomicUsize::new(0),
             host: OnceLock::new(),
             names: Mutex::default(),
@@ -172,8 +172,32 @@ impl Kernel {
         held(&self.subshells).keys().cloned().collect()
     }
 
-    /// Whether a cell of the main shell runs.
+    /// Says that the main shell begins to work on a request.
+    pub fn begin(&self, parent: &Arc<Object>) {
+        let mut running = held(&self.running);
+        self.iopub.status("busy", parent);
+        *running = Some(Arc::clone(parent));
+    }
+
+    /// Says that the main shell is at an end with a request.
+    pub fn end(&self, parent: &Object) {
+        let mut running = held(&self.running);
+        self.iopub.status("idle", parent);
+        *running = None;
+    }
+
+    /// Whether the main shell works on a request.
     pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::SeqCst)
+        held(&self.running).is_some()
+    }
+
+    /// Says `idle` about a request that was answered beside a cell, and that the kernel is busy with that cell still:
+    /// front ends show the last they heard.
+    pub fn end_beside(&self, parent: &Object) {
+        let running = held(&self.running);
+        self.iopub.status("idle", parent);
+        if let Some(cell) = running.as_ref() {
+            self.iopub.status("busy", cell);
+        }
     }
 }

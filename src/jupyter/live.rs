@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::comm::Comms;
 use super::kernel::Kernel;
 use super::wire::Object;
 use crate::figure::{self, Curves, Series};
@@ -17,6 +18,12 @@ use crate::terminal::{Pace, duration};
 const PAUSE: Duration = Duration::from_millis(500);
 /// A stage that ends sooner is told of in one line, at its end.
 const SOON: Duration = Duration::from_millis(300);
+/// Between two updates of the curves of a widget, whose bar moves more often.
+const FIGURE_PAUSE: Duration = Duration::from_secs(1);
+/// The modules of ipywidgets, and the version of them that is spoken.
+const BASE: &str = "@jupyter-widgets/base";
+const CONTROLS: &str = "@jupyter-widgets/controls";
+const CONTROLS_VERSION: &str = "2.0.0";
 /// Points of a curve; when there are more, each two become one.
 const POINTS: usize = 512;
 
@@ -41,6 +48,18 @@ struct Stage {
     curves: Vec<Curve>,
     scores: Vec<(String, f64)>,
     picture: Option<(u64, Picture)>,
+    widgets: Option<Widgets>,
+}
+
+/// The widgets that show a stage where the front end has them: a bar, a line of text, a button, and the figure.
+struct Widgets {
+    all: Vec<String>,
+    bar: String,
+    line: String,
+    figure: String,
+    view: String,
+    /// When the figure was drawn; it moves less often than the bar.
+    drawn: Instant,
 }
 
 /// A named line with no more points than a figure needs.
@@ -77,7 +96,7 @@ impl Live {
     }
 
     /// The cell ended: what has not ended was stopped.
-    pub fn end_cell(&self, _interrupted: bool) {
+    pub fn end_cell(&self) {
         let mut state = self.state();
         let parent = Arc::clone(&state.parent);
         for mut stage in std::mem::take(&mut state.stages) {
@@ -87,9 +106,31 @@ impl Live {
 
     fn publish(&self, parent: &Object, stage: &mut Stage, standing: Standing<'_>) {
         let kind = if stage.shown { "update_display_data" } else { "display_data" };
-        stage.shown = true;
+        let first = !std::mem::replace(&mut stage.shown, true);
         stage.drawn = Instant::now();
-        let data = json!({ "text/plain": stage.text(standing), "text/html": stage.html(standing) });
+        let comms = &self.kernel.comms;
+        let mut data = Object::new();
+        if standing == Standing::Running {
+            if first && comms.has_widgets() {
+                stage.widgets = Some(Widgets::open(comms, parent, stage));
+            }
+            if !first && let Some(mut widgets) = stage.widgets.take() {
+                let html = widgets.figure_is_due().then(|| stage.body());
+                widgets.update(comms, parent, stage.share(), &stage.words(standing), html);
+                stage.widgets = Some(widgets);
+                return;
+            }
+            if let Some(widgets) = &stage.widgets {
+                let view = json!({ "version_major": 2, "version_minor": 0, "model_id": widgets.view });
+                data.insert("application/vnd.jupyter.widget-view+json".into(), view);
+            }
+        }
+        data.insert("text/plain".into(), stage.text(standing).into());
+        data.insert("text/html".into(), stage.html(standing).into());
+        // What stays in the notebook is a picture: widgets do not outlive their kernel.
+        if let Some(widgets) = stage.widgets.take_if(|_| standing != Standing::Running) {
+            widgets.all.iter().for_each(|id| comms.close(parent, id));
+        }
         let transient = json!({ "display_id": stage.id });
         self.kernel.iopub.send(kind, parent, json!({ "data": data, "metadata": {}, "transient": transient }));
     }
@@ -122,6 +163,7 @@ impl Observer for Live {
             curves: Vec::new(),
             scores: Vec::new(),
             picture: None,
+            widgets: None,
         });
     }
 
@@ -207,8 +249,7 @@ impl Stage {
     }
 
     fn html(&self, standing: Standing<'_>) -> String {
-        let pace = &self.pace;
-        let share = if pace.of() > 0 { pace.step() as f64 / pace.of() as f64 * 100.0 } else { 0.0 };
+        let share = self.share() * 100.0;
         let (mark, colour) = match standing {
             Standing::Running => ("", "#2a78d6"),
             Standing::Done(_) => ("✓ ", "#3a9a5b"),
@@ -223,6 +264,19 @@ impl Stage {
             figure::escape(&self.name),
             figure::escape(&self.words(standing)),
         );
+        html.push_str(&self.body());
+        html.push_str("</div>");
+        html
+    }
+
+    /// The share of the steps that is done.
+    fn share(&self) -> f64 {
+        if self.pace.of() > 0 { self.pace.step() as f64 / self.pace.of() as f64 } else { 0.0 }
+    }
+
+    /// Curves and samples.
+    fn body(&self) -> String {
+        let mut html = String::new();
         if let Some(svg) = self.drawn_curves() {
             let _ = write!(html, "<div style=\"color:inherit\">{svg}</div>");
         }
@@ -238,7 +292,6 @@ impl Stage {
                 picture.width,
             );
         }
-        html.push_str("</div>");
         html
     }
 
@@ -252,6 +305,75 @@ impl Stage {
             .collect();
         let look = Curves { width: 640.0, height: 220.0, ..Curves::default() };
         if series.is_empty() { None } else { figure::curves(&series, &look).ok().map(|figure| figure.svg()) }
+    }
+}
+
+impl Widgets {
+    fn open(comms: &Comms, parent: &Object, stage: &Stage) -> Self {
+        let mut all = Vec::new();
+        let mut open = |module: &str, model: &str, view: &str, state: Value| {
+            let version = if module == BASE { "2.0.0" } else { CONTROLS_VERSION };
+            let mut full = Object::new();
+            for (name, value) in [
+                ("_model_module", json!(module)),
+                ("_model_module_version", json!(version)),
+                ("_model_name", json!(model)),
+                ("_view_module", json!(module)),
+                ("_view_module_version", json!(version)),
+                ("_view_name", json!(view)),
+            ] {
+                full.insert(name.into(), value);
+            }
+            full.extend(if let Value::Object(state) = state { state } else { Object::new() });
+            let id = comms.open_widget(parent, full);
+            all.push(id.clone());
+            id
+        };
+        let reference = |id: &str| format!("IPY_MODEL_{id}");
+        let layout = open(BASE, "LayoutModel", "LayoutView", json!({ "max_width": "660px" }));
+        let row = open(BASE, "LayoutModel", "LayoutView", json!({ "align_items": "center" }));
+        let (layout, row) = (reference(&layout), reference(&row));
+        let style = open(CONTROLS, "ProgressStyleModel", "StyleView", json!({ "description_width": "" }));
+        let bar = json!({
+            "value": stage.share(), "min": 0.0, "max": 1.0, "description": stage.name, "bar_style": "info",
+            "orientation": "horizontal", "style": reference(&style), "layout": layout,
+        });
+        let bar = open(CONTROLS, "FloatProgressModel", "ProgressView", bar);
+        let html = |value: &str| json!({ "value": value, "layout": layout });
+        let line = open(CONTROLS, "HTMLModel", "HTMLView", html(&figure::escape(&stage.words(Standing::Running))));
+        let style = open(CONTROLS, "ButtonStyleModel", "StyleView", json!({}));
+        let button = json!({
+            "description": "Stop", "icon": "stop", "tooltip": "Stop after this step; what was reached stays usable",
+            "button_style": "", "style": reference(&style), "layout": row,
+        });
+        let button = open(CONTROLS, "ButtonModel", "ButtonView", button);
+        let children = json!({ "children": [reference(&bar), reference(&button), reference(&line)], "layout": row });
+        let head = open(CONTROLS, "HBoxModel", "HBoxView", children);
+        let figure = open(CONTROLS, "HTMLModel", "HTMLView", html(&stage.body()));
+        let children = json!({ "children": [reference(&head), reference(&figure)], "layout": layout });
+        let view = open(CONTROLS, "VBoxModel", "VBoxView", children);
+        Self { all, bar, line, figure, view, drawn: Instant::now() }
+    }
+
+    fn figure_is_due(&mut self) -> bool {
+        let due = self.drawn.elapsed() >= FIGURE_PAUSE;
+        if due {
+            self.drawn = Instant::now();
+        }
+        due
+    }
+
+    fn update(&self, comms: &Comms, parent: &Object, share: f64, words: &str, html: Option<String>) {
+        let set = |id: &str, value: Value| {
+            let mut state = Object::new();
+            state.insert("value".into(), value);
+            comms.update_widget(parent, id, state);
+        };
+        set(&self.bar, json!(share));
+        set(&self.line, json!(figure::escape(words)));
+        if let Some(html) = html {
+            set(&self.figure, json!(html));
+        }
     }
 }
 

@@ -173,7 +173,7 @@ fn receive(kernel: &Arc<Kernel>, channel: Channel, frames: ZmqMessage) {
     }
     answer(kernel, channel, &request);
     if !aside {
-        kernel.iopub.status("idle", &request.header);
+        kernel.end_beside(&request.header);
     }
 }
 
@@ -186,7 +186,12 @@ fn answer(kernel: &Arc<Kernel>, channel: Channel, request: &Message) {
         "history_request" => answers::history(kernel, request),
         "comm_info_request" => kernel.comms.info(request),
         "comm_open" => return kernel.comms.opened(request),
-        "comm_msg" => return kernel.comms.said(request),
+        "comm_msg" => {
+            if kernel.comms.said(request) {
+                kernel.interrupt();
+            }
+            return;
+        }
         "comm_close" => return kernel.comms.closed(request),
         "usage_request" => answers::usage(),
         "interrupt_request" => {
@@ -211,7 +216,6 @@ fn answer(kernel: &Arc<Kernel>, channel: Channel, request: &Message) {
         "list_subshell_request" => json!({ "status": "ok", "subshell_id": kernel.subshells() }),
         "shutdown_request" => {
             kernel.answer(channel, request, json!({ "status": "ok", "restart": request.flag("restart", false) }));
-            kernel.iopub.status("idle", &request.header);
             end(kernel);
             return;
         }

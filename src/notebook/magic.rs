@@ -77,13 +77,16 @@ pub struct Call {
     pub body: Option<String>,
     /// The line it stands on, from 0.
     line: usize,
+    /// Characters before what follows on the line.
+    column: usize,
 }
 
 impl Call {
-    /// `code` at the line it stands on, so that an error in it names that line.
+    /// `code` at the place it stands in, so that an error in it names that place.
     pub fn padded(&self, code: &str) -> String {
         let lines = self.line + usize::from(self.body.is_some());
-        format!("{}{code}", "\n".repeat(lines))
+        let column = if self.body.is_some() { 0 } else { self.column };
+        format!("{}{}{code}", "\n".repeat(lines), " ".repeat(column))
     }
 }
 
@@ -117,7 +120,9 @@ fn call(text: &str, body: Option<String>, line: usize) -> Result<Call> {
     if !MAGICS.iter().any(|magic| magic.name == name) {
         return Err(table::unknown("magic", name, MAGICS.iter().map(Row::name)));
     }
-    Ok(Call { name: name.into(), rest: rest.trim().into(), body, line })
+    // The mark, the name, and the blanks behind it.
+    let column = 1 + text.chars().count() - rest.trim_start().chars().count();
+    Ok(Call { name: name.into(), rest: rest.trim().into(), body, line, column })
 }
 
 /// The parts of a cell, in order. A `%` belongs to the code before it if that is `open`, not whole without it.

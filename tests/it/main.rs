@@ -6,6 +6,7 @@
 mod cli;
 mod golden_extractor;
 mod golden_metric;
+mod kernel;
 mod layers;
 mod manual;
 mod metric_properties;
