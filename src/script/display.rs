@@ -5,19 +5,28 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use rhai::{Array, Dynamic, Engine, FnPtr, Map};
+use serde_json::{Value, json};
 
+use crate::error::Result;
+use crate::figure::{self, Figure};
 use crate::progress::Picture;
+use crate::script::page::{self, Page};
 
 /// What is shown of a value, in the forms a front end may choose from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Display {
     /// For a terminal.
     pub text: String,
-    /// For a page, if there is more to show than the text.
+    /// For a page, if there is more to show than the text: the body, which [`Display::page`] makes whole.
     pub html: Option<String>,
-    /// Pictures, each with a name for its file.
+    /// Pictures, each with a name for its file. They are no part of `html`.
     pub pictures: Vec<(String, Picture)>,
+    /// A chart in lines, when the one picture is of it, two pixels to one of the chart's.
+    pub svg: Option<String>,
 }
+
+/// The side that a small picture is enlarged to, in page pixels, as far as whole pixels go.
+const SEEN: usize = 256;
 
 impl Display {
     /// Text alone.
@@ -27,7 +36,88 @@ impl Display {
 
     /// A picture with a line of text.
     pub fn picture(text: impl Into<String>, name: impl Into<String>, picture: Picture) -> Self {
-        Self { text: text.into(), html: None, pictures: vec![(name.into(), picture)] }
+        Self { text: text.into(), pictures: vec![(name.into(), picture)], ..Self::default() }
+    }
+
+    /// A chart with a line of text.
+    ///
+    /// # Errors
+    /// The chart is too large to draw.
+    pub fn chart(text: impl Into<String>, name: impl Into<String>, chart: &Figure) -> Result<Self> {
+        let picture = Self::picture(text, name, chart.picture(2.0)?);
+        Ok(Self { svg: Some(chart.svg()), ..picture })
+    }
+
+    /// The same with a form for a page.
+    #[must_use]
+    pub fn on(mut self, page: &Page) -> Self {
+        self.html = Some(page.body().to_string());
+        self
+    }
+
+    /// The whole HTML: the form for a page, and the pictures below it. Nothing where a single picture says it all.
+    pub fn page(&self) -> Option<String> {
+        if self.html.is_none() && self.pictures.len() < 2 {
+            return None;
+        }
+        let mut body = self.html.clone().unwrap_or_default();
+        let named = self.pictures.len() > 1;
+        let shots = self
+            .pictures
+            .iter()
+            .map(|(name, picture)| Page::new().picture(if named { name } else { "" }, picture, self.size(picture).0));
+        if !self.pictures.is_empty() {
+            body.push_str(Page::new().row(shots).body());
+        }
+        Some(page::whole(&body))
+    }
+
+    /// Every form by its MIME type: `text/plain` always; `text/html` where a person would rather look; `image/png` of a
+    /// single picture; `image/svg+xml` of a chart.
+    ///
+    /// # Errors
+    /// A picture is no picture.
+    pub fn bundle(&self) -> Result<serde_json::Map<String, Value>> {
+        let mut bundle = serde_json::Map::new();
+        bundle.insert("text/plain".into(), self.text.clone().into());
+        if let Some(page) = self.page() {
+            bundle.insert("text/html".into(), page.into());
+        }
+        if let Some(svg) = &self.svg {
+            bundle.insert("image/svg+xml".into(), on_paper(svg).into());
+        }
+        if let [(_, picture)] = self.pictures.as_slice() {
+            bundle.insert("image/png".into(), page::base64(&figure::png(picture)?).into());
+        }
+        Ok(bundle)
+    }
+
+    /// What goes with the bundle: the size in which a page is to show the picture.
+    pub fn metadata(&self) -> serde_json::Map<String, Value> {
+        let mut metadata = serde_json::Map::new();
+        if let [(_, picture)] = self.pictures.as_slice() {
+            let (width, height) = self.size(picture);
+            metadata.insert("image/png".into(), json!({ "width": width, "height": height }));
+        }
+        metadata
+    }
+
+    /// Page pixels across and down: charts have two pixels for one, small pictures several page pixels for one.
+    fn size(&self, picture: &Picture) -> (usize, usize) {
+        let (width, height) = (picture.width, picture.height);
+        match (self.svg.is_some(), SEEN / width.max(height).max(1)) {
+            (true, _) => (width.div_ceil(2), height.div_ceil(2)),
+            (false, times) => (width * times.clamp(1, 8), height * times.clamp(1, 8)),
+        }
+    }
+}
+
+/// A chart on white. A notebook shows an SVG file as a picture, out of reach of the page's colours, so that the chart's dark
+/// letters would stand on whatever the theme has.
+fn on_paper(svg: &str) -> String {
+    match svg.split_once('>') {
+        Some((head, rest)) => format!("{head}><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>{rest}"),
+        None => svg.to_string(),
     }
 }
 
@@ -191,6 +281,81 @@ mod tests {
         assert_eq!(rounded(61.23456), "61.23");
         assert_eq!(rounded(0.5), "0.5");
         assert_eq!(rounded(123_456.0), "123456");
+    }
+
+    fn picture(width: usize, height: usize) -> Picture {
+        Picture { width, height, pixels: vec![7; width * height * 3] }
+    }
+
+    /// The MIME types of a bundle.
+    fn kinds(display: &Display) -> Vec<String> {
+        display.bundle().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn words_alone_are_plain_text() {
+        let display = Display::text("42");
+        assert_eq!(Value::Object(display.bundle().unwrap()), json!({ "text/plain": "42" }));
+        assert!(display.metadata().is_empty());
+    }
+
+    #[test]
+    fn one_picture_is_a_png_that_a_page_enlarges_by_whole_pixels() {
+        let display = Display::picture("a picture", "samples", picture(28, 14));
+        assert_eq!(kinds(&display), ["text/plain", "image/png"]);
+        let png = page::base64(&figure::png(&display.pictures[0].1).unwrap());
+        assert_eq!(display.bundle().unwrap()["image/png"], png);
+        assert_eq!(Value::Object(display.metadata()), json!({ "image/png": { "width": 224, "height": 112 } }));
+        let large = Display::picture("", "grid", picture(300, 20));
+        assert_eq!(large.metadata()["image/png"]["width"], 300);
+        let dot = Display::picture("", "grid", picture(1, 1));
+        assert_eq!(dot.metadata()["image/png"]["width"], 8);
+    }
+
+    #[test]
+    fn several_pictures_stand_in_a_row_of_html() {
+        let mut display = Display::picture("two <b>", "a <b>", picture(28, 28));
+        display.pictures.push(("c".into(), picture(400, 10)));
+        assert_eq!(kinds(&display), ["text/plain", "text/html"]);
+        let bundle = display.bundle().unwrap();
+        let html = bundle["text/html"].as_str().unwrap();
+        assert_eq!(
+            (html.matches("<img src=\"data:image/png;base64,").count(), bundle["text/plain"].as_str()),
+            (2, Some("two <b>"))
+        );
+        assert!(
+            html.contains("width:224px") && html.contains("width:400px") && html.contains("image-rendering:pixelated")
+        );
+        assert!(html.contains("a &lt;b&gt;") && html.contains("class=\"fl-row\"") && !html.contains("<b>"));
+        assert!(display.metadata().is_empty());
+    }
+
+    #[test]
+    fn a_page_holds_its_picture_and_its_style() {
+        let display = Display::picture("words", "images", picture(28, 28)).on(&Page::new().head("a", "b"));
+        assert_eq!(kinds(&display), ["text/plain", "text/html", "image/png"]);
+        let html = display.page().unwrap();
+        assert!(html.starts_with("<div class=\"fl\"><style>") && html.trim_end().ends_with("</div>"));
+        assert!(html.find("<b>a</b>").unwrap() < html.find("<img").unwrap());
+    }
+
+    #[test]
+    fn a_chart_comes_in_lines_on_white_and_at_half_the_size_of_its_pixels() {
+        let line = figure::Series::new("d", vec![(0.0, 1.0), (1.0, 2.0)]);
+        let chart = figure::curves(&[line], &figure::Curves::default()).unwrap();
+        let display = Display::chart("a chart", "curves", &chart).unwrap();
+        assert_eq!(kinds(&display), ["text/plain", "image/svg+xml", "image/png"]);
+        let bundle = display.bundle().unwrap();
+        let svg = bundle["image/svg+xml"].as_str().unwrap();
+        assert!(
+            svg.starts_with("<svg ") && svg.contains("><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>"),
+            "{svg}"
+        );
+        let (width, height) = chart.size();
+        assert_eq!(
+            Value::Object(display.metadata()),
+            json!({ "image/png": { "width": width as u64, "height": height as u64 } })
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! - [`manual`] is what scripts can call: it feeds `help()`, completion, and the errors;
 //! - [`inspect`] says what a name is, [`results`] keeps the values of cells;
 //! - [`args`] reads option maps strictly and turns closures into callbacks;
-//! - [`display`] shows values.
+//! - [`display`] shows values, [`show`] says how each kind looks, [`page`] is the HTML they are made of.
 
 pub mod args;
 pub mod bind;
@@ -22,7 +22,9 @@ mod imports;
 pub mod inspect;
 pub mod manual;
 pub mod results;
+pub mod page;
 pub mod session;
+mod show;
 
 use std::sync::Arc;
 

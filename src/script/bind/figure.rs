@@ -6,10 +6,11 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 
 use crate::data::{Dataset, Images};
-use crate::figure::{self, Bar, Bars, Curves, Figure, Grid, Heatmap, Scatter, Series};
+use crate::figure::{self, Bar, Bars, Curves, Figure, Heatmap, Scatter, Series};
 use crate::progress::Picture;
-use crate::script::display::{self, Display, Show};
+use crate::script::display;
 use crate::script::manual::{Setting, settings_of};
+use crate::script::show::grid as grid_of;
 use crate::script::{At, Fallible, args};
 use crate::tensor::Tensor;
 
@@ -65,39 +66,23 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
 /// A picture as a script holds it.
 #[derive(Clone)]
 pub struct Shown {
-    name: &'static str,
-    picture: Arc<Picture>,
+    /// What its file is called.
+    pub(in crate::script) name: &'static str,
+    /// Its pixels.
+    pub(in crate::script) picture: Arc<Picture>,
+    /// The chart in lines, if it is one.
+    pub(in crate::script) svg: Option<Arc<str>>,
 }
 
 impl Shown {
     /// A picture with a name for its file.
     pub fn new(name: &'static str, picture: Picture) -> Self {
-        Self { name, picture: Arc::new(picture) }
+        Self { name, picture: Arc::new(picture), svg: None }
     }
 
     fn of(name: &'static str, figure: &Figure) -> crate::Result<Self> {
-        Ok(Self::new(name, figure.picture(2.0)?))
+        Ok(Self { svg: Some(figure.svg().into()), ..Self::new(name, figure.picture(2.0)?) })
     }
-}
-
-impl Show for Shown {
-    const NAME: &'static str = "Picture";
-
-    fn short(&self) -> String {
-        format!("a picture of {}x{} pixels", self.picture.width, self.picture.height)
-    }
-
-    fn full(&self) -> Display {
-        Display::picture(self.short(), self.name, (*self.picture).clone())
-    }
-}
-
-/// Images side by side; about as many across as down for 0 columns.
-pub(super) fn grid_of(images: &Images, columns: usize) -> crate::Result<Picture> {
-    let shape = images.shape();
-    let images =
-        figure::Images { pixels: images.pixels(), channels: shape.channels, height: shape.height, width: shape.width };
-    figure::grid(&images, &Grid { columns, ..Grid::default() })
 }
 
 #[export_module]

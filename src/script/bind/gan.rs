@@ -99,7 +99,7 @@ impl Show for Samples {
     }
 
     fn full(&self) -> Display {
-        match super::figure::grid_of(&self.0.images, 0) {
+        match crate::script::show::grid(&self.0.images, 0) {
             Ok(picture) => Display::picture(self.short(), "samples", picture),
             Err(_) => Display::text(self.short()),
         }

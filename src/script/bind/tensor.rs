@@ -3,102 +3,16 @@
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, FnPtr, NativeCallContext};
 
-use crate::script::display::{self, Display, Show};
+use crate::script::display;
 use crate::script::{At, Fallible, args, shared};
 use crate::tensor::ops::pick::Pick;
-use crate::tensor::{DType, Tensor, device_name};
+use crate::tensor::{DType, Tensor};
 
 pub(super) fn register(engine: &mut Engine) {
     display::know::<Tensor>(engine);
     engine.register_static_module("tensor", rhai::exported_module!(making).into());
     engine.register_global_module(rhai::exported_module!(using).into());
     engine.register_global_module(rhai::exported_module!(indexing).into());
-}
-
-/// Values of a tensor that are printed in full.
-const FEW: usize = 16;
-
-impl Show for Tensor {
-    const NAME: &'static str = "Tensor";
-
-    fn short(&self) -> String {
-        match self.to_f64s() {
-            Ok(values) if values.len() <= FEW => format!("tensor({})", nested(&values, self.dims())),
-            _ => format!("tensor {:?} {}", self.dims(), self.dtype().as_str()),
-        }
-    }
-
-    fn full(&self) -> Display {
-        let mut parts =
-            vec![format!("tensor {:?} {} on {}", self.dims(), self.dtype().as_str(), device_name(self.device()))];
-        if let Ok(Some(summary)) = self.summary() {
-            let rounded = display::rounded;
-            parts.push(format!(
-                "from {} to {}, mean {}",
-                rounded(summary.min),
-                rounded(summary.max),
-                rounded(summary.mean)
-            ));
-            if summary.not_finite > 0 {
-                parts.push(format!("{} values not finite", summary.not_finite));
-            }
-        }
-        let mut text = parts.join(", ");
-        if let Some(corner) = corner(self) {
-            text.push('\n');
-            text.push_str(&corner);
-        }
-        Display::text(text)
-    }
-}
-
-/// Values in brackets, as a script would write them.
-fn nested(values: &[f64], dims: &[usize]) -> String {
-    match dims {
-        [] => values.first().map_or(String::new(), |value| display::rounded(*value)),
-        [_] => format!("[{}]", values.iter().map(|value| display::rounded(*value)).collect::<Vec<_>>().join(", ")),
-        [0, ..] => "[]".into(),
-        [rows, rest @ ..] => {
-            let length = rest.iter().product::<usize>().max(1);
-            let rows: Vec<String> = values.chunks(length).take(*rows).map(|row| nested(row, rest)).collect();
-            format!("[{}]", rows.join(", "))
-        }
-    }
-}
-
-/// The first values of the first rows, in columns.
-fn corner(tensor: &Tensor) -> Option<String> {
-    const ROWS: usize = 6;
-    const COLUMNS: usize = 8;
-    let dims = tensor.dims();
-    let (lead, height, width) = match dims {
-        [] => return None,
-        [width] => (0, 1, *width),
-        [lead @ .., height, width] => (lead.len(), *height, *width),
-    };
-    let mut picks = vec![Pick::At(0); lead];
-    if dims.len() > 1 {
-        picks.push(Pick::Part(0, ROWS as i64));
-    }
-    picks.push(Pick::Part(0, COLUMNS as i64));
-    if tensor.elements() == 0 {
-        return None;
-    }
-    let values = tensor.pick(&picks).and_then(|part| part.to_f64s()).ok()?;
-    let across = width.min(COLUMNS);
-    let cells: Vec<String> = values.iter().map(|value| display::rounded(*value)).collect();
-    let wide = cells.iter().map(String::len).max().unwrap_or(0);
-    let more = if width > COLUMNS { "  .." } else { "" };
-    let mut lines: Vec<String> = cells
-        .chunks(across)
-        .map(|row| {
-            format!("  {}{more}", row.iter().map(|cell| format!("{cell:>wide$}")).collect::<Vec<_>>().join("  "))
-        })
-        .collect();
-    if height > ROWS {
-        lines.push("  ..".into());
-    }
-    Some(lines.join("\n"))
 }
 
 #[export_module]

@@ -1,7 +1,10 @@
 //! Lengths, mixtures and summaries: what penalties and displays are made of.
 
+use candle_core::DType;
+
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::tensor::value::with_slice;
 
 /// What a tensor's values are like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,7 +17,12 @@ pub struct Summary {
     pub max: f64,
     /// How many values are not finite; the others leave them out.
     pub not_finite: usize,
+    /// How many values were looked at, from the first on.
+    pub seen: usize,
 }
+
+/// Values that a [`Tensor::summary`] looks at, so that it is never slow.
+const SUMMED: usize = 10_000_000;
 
 impl Tensor {
     /// The Euclidean length along `dims`, which go: sqrt(sum x^2).
@@ -36,23 +44,30 @@ impl Tensor {
         Ok(if mixed.tracked() { mixed } else { mixed.track() })
     }
 
-    /// What the values are like; nothing if there are none that are finite.
+    /// What the values are like, of a large tensor the first ten million; nothing if there are none that are finite.
     ///
     /// # Errors
     /// The values could not be read.
     pub fn summary(&self) -> Result<Option<Summary>> {
-        let values = self.to_f64s()?;
-        let finite = || values.iter().copied().filter(|v| v.is_finite());
-        let count = finite().count();
-        if count == 0 {
-            return Ok(None);
+        let part = self.first(SUMMED)?;
+        match part.dtype() {
+            DType::F32 if part.on_cpu() => with_slice(part.raw(), |values: &[f32]| Ok(summed(values, f64::from))),
+            DType::U32 | DType::I64 | DType::F64 => Ok(summed(&part.to_f64s()?, |value| value)),
+            _ => Ok(summed(&part.to_f32s()?, f64::from)),
         }
-        Ok(Some(Summary {
-            min: finite().fold(f64::INFINITY, f64::min),
-            mean: finite().sum::<f64>() / count as f64,
-            max: finite().fold(f64::NEG_INFINITY, f64::max),
-            not_finite: values.len() - count,
-        }))
+    }
+
+    /// A part from the first value on, of at most `most` values and in one piece: nothing is copied.
+    fn first(&self, most: usize) -> Result<Tensor> {
+        let mut part = self.clone();
+        for dim in 0..self.rank() {
+            if part.elements() <= most {
+                break;
+            }
+            let each = part.elements() / part.dims()[dim];
+            part = part.narrow(dim, 0, (most / each).max(1))?;
+        }
+        Ok(part)
     }
 
     /// The numbers from `from` to before `to`, one apart, as f32.
@@ -67,6 +82,18 @@ impl Tensor {
         let count = values.len();
         Tensor::from_vec(values, &[count], device)
     }
+}
+
+fn summed<T: Copy>(values: &[T], number: impl Fn(T) -> f64) -> Option<Summary> {
+    let (mut min, mut max, mut sum, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0usize);
+    for value in values {
+        let value = number(*value);
+        if value.is_finite() {
+            (min, max, sum, count) = (min.min(value), max.max(value), sum + value, count + 1);
+        }
+    }
+    let mean = sum / count as f64;
+    (count > 0).then_some(Summary { min, mean, max, not_finite: values.len() - count, seen: values.len() })
 }
 
 #[cfg(test)]
@@ -99,6 +126,19 @@ mod tests {
     #[test]
     fn a_summary_leaves_out_what_is_not_finite() {
         let t = Tensor::from_vec(vec![1.0, f32::NAN, 3.0], &[3], &Device::Cpu).unwrap();
-        assert_eq!(t.summary().unwrap(), Some(Summary { min: 1.0, mean: 2.0, max: 3.0, not_finite: 1 }));
+        assert_eq!(t.summary().unwrap(), Some(Summary { min: 1.0, mean: 2.0, max: 3.0, not_finite: 1, seen: 3 }));
+        let whole = Tensor::from_u32s(vec![7, 9], &[2], &Device::Cpu).unwrap();
+        assert_eq!(whole.summary().unwrap().unwrap().mean, 8.0);
+        let none = Tensor::from_vec(vec![f32::NAN], &[1], &Device::Cpu).unwrap();
+        assert_eq!(none.summary().unwrap(), None);
+    }
+
+    #[test]
+    fn the_first_values_are_a_part_in_one_piece() {
+        let t = Tensor::zeros(&[3, 4, 5], DType::F32, &Device::Cpu).unwrap();
+        let first = |most| t.first(most).unwrap().dims().to_vec();
+        assert_eq!([first(100), first(45), first(19), first(3)], [[3, 4, 5], [2, 4, 5], [1, 3, 5], [1, 1, 3]]);
+        let empty = Tensor::zeros(&[0, 4], DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(empty.first(2).unwrap().dims(), [0, 4]);
     }
 }
