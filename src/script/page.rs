@@ -26,7 +26,7 @@ pub enum Cell {
     Number(String),
     /// A share from 0 to 1, as a bar.
     Bar(f64),
-    /// Pixels, enlarged so many times.
+    /// A picture, so many page pixels across.
     Picture(Picture, usize),
     /// Nothing.
     Empty,
@@ -119,9 +119,7 @@ fn cell(cell: &Cell) -> String {
         Cell::Long(text) => format!("<td class=\"fl-say\">{}</td>", escape(text)),
         Cell::Number(text) => format!("<td class=\"fl-n\">{}</td>", escape(text)),
         Cell::Bar(share) => format!("<td>{}</td>", bar(*share)),
-        Cell::Picture(picture, times) => {
-            format!("<td>{}</td>", image(picture, picture.width * times, "").unwrap_or_default())
-        }
+        Cell::Picture(picture, width) => format!("<td>{}</td>", image(picture, *width, "").unwrap_or_default()),
         Cell::Empty => "<td></td>".into(),
     }
 }

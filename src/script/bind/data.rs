@@ -9,7 +9,7 @@ use crate::data::{
     self, Batch, BatchOptions, Batches, Dataset, LabelReport, Labelled, LoadOptions, PartlyLabelled, Splits,
 };
 use crate::error::Error;
-use crate::script::display::{self, Display, Show};
+use crate::script::display::{self, Show};
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
 use crate::tensor::Tensor;
@@ -42,9 +42,11 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
 /// Batches as a script goes through them: from the first on, to an end if there is one.
 #[derive(Clone)]
 pub struct Stream {
-    batches: Arc<Batches>,
+    /// What it goes through.
+    pub(in crate::script) batches: Arc<Batches>,
     next: u64,
-    end: Option<u64>,
+    /// Before which batch it ends.
+    pub(in crate::script) end: Option<u64>,
 }
 
 impl Stream {
@@ -63,90 +65,6 @@ impl Iterator for Stream {
         let batch = self.batches.batch(self.next);
         self.next = self.next.saturating_add(1);
         Some(batch.map_err(|error| crate::script::raise(error, rhai::Position::NONE)))
-    }
-}
-
-impl Show for Stream {
-    const NAME: &'static str = "Batches";
-
-    fn short(&self) -> String {
-        let whole = format!("batches of {} from {} images", self.batches.size(), self.batches.n());
-        match self.end {
-            Some(end) => format!("{end} {whole}"),
-            None => format!("{whole}, without end"),
-        }
-    }
-}
-
-impl Show for Batch {
-    const NAME: &'static str = "Batch";
-
-    fn short(&self) -> String {
-        let labels = if self.labels.is_some() { " with labels" } else { "" };
-        format!("a batch of {} images{labels}", self.indices.len())
-    }
-}
-
-impl Show for Splits {
-    const NAME: &'static str = "Splits";
-
-    fn short(&self) -> String {
-        format!("train: {}; test: {}", self.train.short(), self.test.short())
-    }
-
-    fn full(&self) -> Display {
-        Display::text(format!("{}\n{}", self.train.full().text, self.test.full().text))
-    }
-}
-
-impl Show for Dataset {
-    const NAME: &'static str = "Dataset";
-
-    fn short(&self) -> String {
-        let shape = self.shape();
-        format!("{}, {} images of {}x{}x{}", self.name(), self.n(), shape.channels, shape.height, shape.width)
-    }
-
-    fn full(&self) -> Display {
-        let counts = self.truth().map(|truth| truth.counts()).unwrap_or_default();
-        let rows: Vec<Vec<String>> =
-            self.classes().iter().zip(counts).map(|(class, count)| vec![class.clone(), count.to_string()]).collect();
-        match rows.is_empty() {
-            true => Display::text(self.short()),
-            false => Display::text(format!("{}\n{}", self.short(), display::table(&["class", "images"], &rows))),
-        }
-    }
-}
-
-impl Show for PartlyLabelled {
-    const NAME: &'static str = "PartlyLabelled";
-
-    fn short(&self) -> String {
-        self.to_string().lines().next().unwrap_or_default().to_string()
-    }
-
-    fn full(&self) -> Display {
-        Display::text(self.to_string())
-    }
-}
-
-impl Show for Labelled {
-    const NAME: &'static str = "Labelled";
-
-    fn short(&self) -> String {
-        self.to_string().lines().next().unwrap_or_default().to_string()
-    }
-
-    fn full(&self) -> Display {
-        Display::text(self.to_string())
-    }
-}
-
-impl Show for LabelReport {
-    const NAME: &'static str = "LabelReport";
-
-    fn short(&self) -> String {
-        self.to_string().trim_end().to_string()
     }
 }
 

@@ -18,6 +18,7 @@ mod operators;
 mod ssl;
 mod tensor;
 
+pub(in crate::script) use data::Stream;
 pub(in crate::script) use figure::Shown;
 use rhai::{Array, Dynamic, Engine};
 

@@ -1,17 +1,65 @@
 //! How each kind of value looks, one file a namespace: on one line, in full for a terminal, and on a page.
 
+mod data;
 mod figure;
+mod labels;
 mod tensor;
 
-use crate::data::Images;
+use crate::data::{Images, Shape};
 use crate::error::Result;
 use crate::figure::Grid;
 use crate::progress::Picture;
+use crate::script::page::Cell;
 
 /// Images side by side, each made large enough to be seen; about as many across as down for 0 columns.
 pub(super) fn grid(images: &Images, columns: usize) -> Result<Picture> {
-    let shape = images.shape();
-    let (channels, height, width) = (shape.channels, shape.height, shape.width);
+    laid(images, &Grid { columns, ..Grid::default() })
+}
+
+fn laid(images: &Images, options: &Grid) -> Result<Picture> {
+    let Shape { channels, height, width } = images.shape();
     let images = crate::figure::Images { pixels: images.pixels(), channels, height, width };
-    crate::figure::grid(&images, &Grid { columns, ..Grid::default() })
+    crate::figure::grid(&images, options)
+}
+
+/// Page pixels across that an example should have at least, and pixels that it should have at most.
+const THUMBNAIL: (usize, usize) = (40, 80);
+
+/// The images at `indices` in a line, pixel by pixel, for a cell of a table. Of large images only every so many pixels are
+/// taken: it is an example, not the image.
+fn examples(images: &Images, indices: &[u32]) -> Cell {
+    let line = || -> Result<(Picture, usize)> {
+        let shape = images.shape();
+        let every = shape.width.max(shape.height).div_ceil(THUMBNAIL.1);
+        let small = Shape { height: shape.height.div_ceil(every), width: shape.width.div_ceil(every), ..shape };
+        let picked = images.select(indices)?;
+        let pixels = picked.pixels().chunks_exact(shape.width).enumerate();
+        let rows = pixels.filter(|(row, _)| (row % shape.height).is_multiple_of(every));
+        let pixels = rows.flat_map(|(_, row)| row.iter().step_by(every).copied()).collect();
+        let options = Grid { columns: indices.len(), scale: 1, ..Grid::default() };
+        let picture = laid(&Images::new(small, pixels)?, &options)?;
+        let width = picture.width * THUMBNAIL.0.div_ceil(small.width).max(1);
+        Ok((picture, width))
+    };
+    match line() {
+        Ok((picture, width)) if !indices.is_empty() => Cell::Picture(picture, width),
+        _ => Cell::Empty,
+    }
+}
+
+/// The first `most` images of each class, from the label of each image.
+fn firsts(labels: impl Iterator<Item = Option<u32>>, classes: usize, most: usize) -> Vec<Vec<u32>> {
+    let mut members = vec![Vec::new(); classes];
+    let mut wanted = classes;
+    for (index, label) in labels.enumerate() {
+        let Some(class) = label.and_then(|label| members.get_mut(label as usize)) else { continue };
+        if class.len() < most {
+            class.push(index as u32);
+            wanted -= usize::from(class.len() == most);
+        }
+        if wanted == 0 {
+            break;
+        }
+    }
+    members
 }
