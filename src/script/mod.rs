@@ -17,6 +17,7 @@ pub mod complete;
 pub mod diagnostic;
 pub mod display;
 pub mod highlight;
+pub mod history;
 pub mod host;
 mod imports;
 pub mod inspect;

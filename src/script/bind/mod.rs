@@ -20,6 +20,7 @@ mod tensor;
 
 pub(in crate::script) use data::Stream;
 pub(in crate::script) use figure::Shown;
+pub(in crate::script) use nn::{Network, Training};
 use rhai::{Array, Dynamic, Engine};
 
 use crate::script::manual::Setting;

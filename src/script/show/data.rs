@@ -136,9 +136,7 @@ impl Show for Dataset {
     }
 
     fn full(&self) -> Display {
-        let page = Page::new()
-            .head(self.name(), &sized(self.images()))
-            .facts([("from", self.origin().to_string())]);
+        let page = Page::new().head(self.name(), &sized(self.images())).facts([("from", self.origin().to_string())]);
         let Ok(truth) = self.truth() else {
             return Display::text(self.short()).on(&first_images(page, self.images()));
         };
@@ -289,7 +287,11 @@ mod tests {
         let page = page(&shown);
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("31 images of 28x28 grey"));
         assert_eq!(page.matches("<img ").count(), 3);
-        assert!(page.contains("<td class=\"fl-n\">11</td>") && page.contains("width:100.0%") && page.contains("width:90.9%"));
+        assert!(
+            page.contains("<td class=\"fl-n\">11</td>")
+                && page.contains("width:100.0%")
+                && page.contains("width:90.9%")
+        );
         // Eight images of 28 pixels and the gaps between them, at twice the size.
         assert!(page.contains(&format!("width:{}px", 2 * (8 * 30 - 2))));
         assert!(page.contains("<tr class=\"fl-total\"><td>all</td><td class=\"fl-n\">31</td>"));
@@ -324,7 +326,11 @@ mod tests {
         let shown = known.full();
         assert!(shown.text.starts_with("set/train: 4 of 40 labels kept (10.0%), seed 7\n"), "{}", shown.text);
         let page = page(&shown);
-        assert!(page.contains("<b>10.0%</b>") && page.contains("<b>36</b>images show no label") && page.contains("<b>7</b>"));
+        assert!(
+            page.contains("<b>10.0%</b>")
+                && page.contains("<b>36</b>images show no label")
+                && page.contains("<b>7</b>")
+        );
         assert_eq!(page.matches("<img ").count(), 2);
     }
 

@@ -2,7 +2,9 @@
 
 mod data;
 mod figure;
+mod history;
 mod labels;
+mod nn;
 mod tensor;
 
 use crate::data::{Images, Shape};

@@ -1,0 +1,184 @@
+//! What a long job measured, step by step, kept with what it made: the curves of a GAN, of learnt features, of a labeller,
+//! of an optimiser.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::progress::{Job, Observer, Picture, Several, Step};
+
+/// What was measured, at every step. Copies share it.
+#[derive(Clone, Default)]
+pub struct History(Arc<Mutex<Kept>>);
+
+/// What a history holds at a moment.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// What the job is: `gan`.
+    pub stage: String,
+    /// The last step.
+    pub step: u64,
+    /// What was measured, in the order in which it first was.
+    pub lines: Vec<Line>,
+    /// The last picture, and after which step it was made.
+    pub picture: Option<(u64, Picture)>,
+}
+
+/// One measured number through the steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// What was measured: `d_loss`.
+    pub name: String,
+    /// The value at the last step.
+    pub last: f64,
+    points: Vec<(f64, f64)>,
+    /// Steps that are one point.
+    width: usize,
+    /// The sum and the count of what is no whole point yet.
+    open: (f64, usize),
+}
+
+/// Points that are kept of a line; of a longer one neighbours become one.
+const POINTS: usize = 4096;
+
+impl Line {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), last: f64::NAN, points: Vec::new(), width: 1, open: (0.0, 0) }
+    }
+
+    fn push(&mut self, step: u64, value: f64) {
+        self.last = value;
+        self.open = (self.open.0 + value, self.open.1 + 1);
+        if self.open.1 < self.width {
+            return;
+        }
+        self.points.push((step as f64, self.open.0 / self.open.1 as f64));
+        self.open = (0.0, 0);
+        if self.points.len() >= POINTS {
+            self.points = self.points.chunks_exact(2).map(|pair| (pair[1].0, (pair[0].1 + pair[1].1) / 2.0)).collect();
+            self.width *= 2;
+        }
+    }
+
+    /// Takes back what was measured after `step`.
+    fn back_to(&mut self, step: u64) {
+        self.points.retain(|point| point.0 <= step as f64);
+        self.open = (0.0, 0);
+    }
+
+    /// `(step, value)`: every step of a short job, means over equal stretches of a long one.
+    pub fn points(&self) -> &[(f64, f64)] {
+        &self.points
+    }
+}
+
+impl History {
+    /// What is held now.
+    pub fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Each change leaves lines that can be drawn.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A history with the same past, which goes on by itself.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.kept().clone())))
+    }
+
+    /// The job, watched by this history as well.
+    pub fn watching(&self, job: &Job) -> Job {
+        let observer = Several(vec![Arc::clone(&job.observer), Arc::new(self.clone())]);
+        Job { observer: Arc::new(observer), stop: job.stop.clone() }
+    }
+
+    /// Adds a measured number of the next step.
+    pub fn add(&self, stage: &str, name: &str, value: f64) {
+        let step = self.kept().step + 1;
+        self.step(&Step { stage, step, of: step, values: &[(name, value)] });
+    }
+}
+
+impl Observer for History {
+    fn begin(&self, stage: &str, from: u64, _of: u64) {
+        let mut kept = self.kept();
+        kept.stage = stage.into();
+        // A state that was loaded may lie before the last step.
+        kept.step = from;
+        kept.lines.iter_mut().for_each(|line| line.back_to(from));
+        if kept.picture.as_ref().is_some_and(|(step, _)| *step > from) {
+            kept.picture = None;
+        }
+    }
+
+    fn step(&self, step: &Step<'_>) {
+        let mut kept = self.kept();
+        kept.step = step.step;
+        if kept.stage.is_empty() {
+            kept.stage = step.stage.into();
+        }
+        for (name, value) in step.values {
+            let at = kept.lines.iter().position(|line| line.name == *name).unwrap_or_else(|| {
+                kept.lines.push(Line::new(name));
+                kept.lines.len() - 1
+            });
+            kept.lines[at].push(step.step, *value);
+        }
+    }
+
+    fn picture(&self, _stage: &str, step: u64, _name: &str, picture: &Picture) {
+        self.kept().picture = Some((step, picture.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(history: &History, steps: std::ops::RangeInclusive<u64>) {
+        for step in steps {
+            history.step(&Step { stage: "gan", step, of: 9, values: &[("d_loss", step as f64), ("g_loss", 1.0)] });
+        }
+    }
+
+    #[test]
+    fn every_step_of_a_short_job_is_kept() {
+        let history = History::default();
+        walk(&history, 1..=3);
+        let kept = history.kept();
+        assert_eq!((kept.stage.as_str(), kept.step, kept.lines.len()), ("gan", 3, 2));
+        assert_eq!(kept.lines[0].points(), [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]);
+        assert_eq!(kept.lines[0].last, 3.0);
+    }
+
+    #[test]
+    fn a_long_job_keeps_means_over_equal_stretches() {
+        let history = History::default();
+        walk(&history, 1..=10_000);
+        let kept = history.kept();
+        let points = kept.lines[0].points();
+        assert!((POINTS / 2..POINTS).contains(&points.len()), "{}", points.len());
+        // Four steps are one point, whose value is the mean of the steps it stands for.
+        assert_eq!((points[0], points[100]), ((4.0, 2.5), (404.0, 402.5)));
+        assert_eq!(kept.lines[0].last, 10_000.0);
+    }
+
+    #[test]
+    fn a_job_that_goes_on_from_an_earlier_step_takes_the_later_ones_back() {
+        let history = History::default();
+        walk(&history, 1..=5);
+        let other = history.fork();
+        history.begin("gan", 2, 9);
+        walk(&history, 3..=3);
+        assert_eq!(history.kept().lines[0].points(), [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]);
+        assert_eq!((other.kept().lines[0].points().len(), other.kept().step), (5, 5));
+    }
+
+    #[test]
+    fn both_watchers_of_a_job_are_told() {
+        let (one, two) = (History::default(), History::default());
+        let job = two.watching(&one.watching(&Job::silent()));
+        job.observer.step(&Step { stage: "gan", step: 1, of: 1, values: &[("loss", 2.0)] });
+        job.observer.picture("gan", 1, "samples", &Picture { width: 1, height: 1, pixels: vec![0; 3] });
+        for history in [one, two] {
+            assert_eq!((history.kept().lines[0].last, history.kept().picture.as_ref().unwrap().0), (2.0, 1));
+        }
+    }
+}
