@@ -41,15 +41,40 @@ fn listing(choices: &[&str]) -> String {
     }
 }
 
-/// The choice nearest to `name` in spelling, if one is near.
+/// The choice nearest to `name`, if one is near: in spelling; else one that begins with it; else one with the same words,
+/// more or less (`lrr` is near `g_lr`, `rotation_wieght` is near `d_rotation_weight`); else one that contains it.
 pub fn closest<'a>(name: &str, choices: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
-    choices
-        .into_iter()
-        .map(|choice| (distance(name, choice), choice))
-        .filter(|(far, choice)| *far <= limit || (name.len() > 2 && choice.starts_with(name)))
-        .min_by_key(|(far, _)| *far)
-        .map(|(_, choice)| choice)
+    let letters = name.chars().count();
+    let near = |choice: &str| {
+        let far = distance(name, choice);
+        match () {
+            () if far <= (letters / 3).max(1) => Some((0, far)),
+            () if letters > 2 && choice.starts_with(name) => Some((1, far)),
+            () if same_words(name, choice) => Some((2, far)),
+            () if letters > 3 && choice.contains(name) => Some((3, far)),
+            () => None,
+        }
+    };
+    let found = choices.into_iter().filter_map(|choice| Some((near(choice)?, choice)));
+    found.min_by_key(|(near, _)| *near).map(|(_, choice)| choice)
+}
+
+/// Whether each word of `name` is one of the words of `choice`, or nearly so.
+fn same_words(name: &str, choice: &str) -> bool {
+    let words = |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let alike = |given: &str, word: &str| {
+        let (a, b) = (given.chars().count(), word.chars().count());
+        let (short, long) = if a < b { (given, word) } else { (word, given) };
+        // Of short words nothing but a letter too many or too few at the end is a slip: `max` is not `mix`.
+        let slip = a.min(b) > 1 && a.abs_diff(b) == 1 && long.starts_with(short);
+        let spelt = a > 3 && distance(given, word) <= a / 3;
+        // `rot` for `rotation`, and `discriminator` for the `d` of `d_lr`.
+        let begun = (a > 2 && word.starts_with(given)) || (b == 1 && a > 3 && given.starts_with(word));
+        given == word || slip || spelt || begun
+    };
+    // One letter alone says nothing.
+    let told = words(name).any(|word| word.chars().count() > 1);
+    told && words(name).all(|given| words(choice).any(|word| alike(given, word)))
 }
 
 /// Edits from `a` to `b`: insert, delete, replace, swap two neighbours.
@@ -83,6 +108,33 @@ mod tests {
         assert_eq!(distance("hnige", "hinge"), 1);
         assert_eq!(closest("lrr", ["steps", "lr"]), Some("lr"));
         assert_eq!(closest("steps", ["batch", "seed"]), None);
+    }
+
+    /// The options of a training, as a person may miss them.
+    const OPTIONS: [&str; 9] =
+        ["steps", "batch", "g_lr", "d_lr", "d_rotation_weight", "penalty_weight", "self_supervision", "z", "z_dim"];
+
+    #[test]
+    fn a_word_of_a_name_is_near_it() {
+        let near = |name| closest(name, OPTIONS);
+        assert_eq!(near("lrr"), Some("g_lr"));
+        assert_eq!(near("lr"), Some("g_lr"));
+        assert_eq!(near("discriminator_lr"), Some("d_lr"));
+        assert_eq!(near("rotation_wieght"), Some("d_rotation_weight"));
+        assert_eq!(near("weight"), Some("penalty_weight"));
+        assert_eq!(near("supervision"), Some("self_supervision"));
+        assert_eq!(near("train_gan"), None);
+        assert_eq!(closest("train_gan", ["gan::sample", "gan::train"]), Some("gan::train"));
+        // The nearest in spelling comes before one that has the word.
+        assert_eq!(closest("step", ["d_step", "steps"]), Some("steps"));
+    }
+
+    #[test]
+    fn what_is_not_alike_is_not_suggested() {
+        for name in ["learning_rate", "epochs", "d", "x_y", "size", "momentum", "max", "rate", "top", "generator"] {
+            assert_eq!(closest(name, OPTIONS), None, "{name}");
+        }
+        assert_eq!(closest("max_mix", ["mix_min"]), None);
     }
 
     #[test]

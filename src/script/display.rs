@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::figure::{self, Figure};
 use crate::progress::Picture;
 use crate::script::page::{self, Page};
+use crate::script::show;
 
 /// What is shown of a value, in the forms a front end may choose from.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,12 +56,17 @@ impl Display {
         self
     }
 
-    /// The whole HTML: the form for a page, and the pictures below it. Nothing where a single picture says it all.
+    /// The whole HTML: the form for a page, and below it the pictures, or the chart that the picture is of. Nothing where a
+    /// single picture says it all.
     pub fn page(&self) -> Option<String> {
         if self.html.is_none() && self.pictures.len() < 2 {
             return None;
         }
         let mut body = self.html.clone().unwrap_or_default();
+        if let Some(svg) = &self.svg {
+            body.push_str(svg);
+            return Some(page::whole(&body));
+        }
         let named = self.pictures.len() > 1;
         let shots = self
             .pictures
@@ -161,11 +167,10 @@ pub fn short(value: &Dynamic) -> String {
         return short(value);
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return format!("[{}]", items.iter().map(short).collect::<Vec<_>>().join(", "));
+        return short_list(&items);
     }
     if let Some(map) = value.read_lock::<Map>() {
-        let items: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {}", short(value))).collect();
-        return format!("#{{{}}}", items.join(", "));
+        return short_map(&map);
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
         return if function.is_anonymous() {
@@ -186,6 +191,17 @@ pub fn short(value: &Dynamic) -> String {
     value.to_string()
 }
 
+/// A list on one line.
+pub fn short_list(items: &Array) -> String {
+    format!("[{}]", items.iter().map(short).collect::<Vec<_>>().join(", "))
+}
+
+/// A map on one line.
+pub fn short_map(map: &Map) -> String {
+    let items: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {}", short(value))).collect();
+    format!("#{{{}}}", items.join(", "))
+}
+
 /// A value in full.
 pub fn full(value: &Dynamic) -> Display {
     if let Some((_, full)) = shower(value) {
@@ -195,20 +211,10 @@ pub fn full(value: &Dynamic) -> Display {
         return Display::text(value.to_string());
     }
     if let Some(items) = value.read_lock::<Array>() {
-        let line = short(value);
-        if line.chars().count() <= 100 {
-            return Display::text(line);
-        }
-        let lines: Vec<String> = items.iter().map(|item| format!("  {},", short(item))).collect();
-        return Display::text(format!("[\n{}\n]", lines.join("\n")));
+        return show::array(&items);
     }
     if let Some(map) = value.read_lock::<Map>() {
-        let line = short(value);
-        if line.chars().count() <= 100 {
-            return Display::text(line);
-        }
-        let lines: Vec<String> = map.iter().map(|(name, value)| format!("  {name}: {},", short(value))).collect();
-        return Display::text(format!("#{{\n{}\n}}", lines.join("\n")));
+        return show::map(&map);
     }
     Display::text(short(value))
 }

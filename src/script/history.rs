@@ -71,8 +71,12 @@ impl Line {
 }
 
 impl History {
-    /// What is held now.
-    pub fn kept(&self) -> MutexGuard<'_, Kept> {
+    /// What is held now, as a copy: a job that goes on does not wait for whoever draws it.
+    pub fn kept(&self) -> Kept {
+        self.held().clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Kept> {
         // Each change leaves lines that can be drawn.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,25 +84,25 @@ impl History {
     /// A history with the same past, which goes on by itself.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.kept().clone())))
+        Self(Arc::new(Mutex::new(self.kept())))
     }
 
     /// The job, watched by this history as well.
     pub fn watching(&self, job: &Job) -> Job {
         let observer = Several(vec![Arc::clone(&job.observer), Arc::new(self.clone())]);
-        Job { observer: Arc::new(observer), stop: job.stop.clone() }
+        Job { observer: Arc::new(observer), ..job.clone() }
     }
 
     /// Adds a measured number of the next step.
     pub fn add(&self, stage: &str, name: &str, value: f64) {
-        let step = self.kept().step + 1;
+        let step = self.held().step + 1;
         self.step(&Step { stage, step, of: step, values: &[(name, value)] });
     }
 }
 
 impl Observer for History {
     fn begin(&self, stage: &str, from: u64, _of: u64) {
-        let mut kept = self.kept();
+        let mut kept = self.held();
         kept.stage = stage.into();
         // A state that was loaded may lie before the last step.
         kept.step = from;
@@ -109,7 +113,7 @@ impl Observer for History {
     }
 
     fn step(&self, step: &Step<'_>) {
-        let mut kept = self.kept();
+        let mut kept = self.held();
         kept.step = step.step;
         if kept.stage.is_empty() {
             kept.stage = step.stage.into();
@@ -124,7 +128,7 @@ impl Observer for History {
     }
 
     fn picture(&self, _stage: &str, step: u64, _name: &str, picture: &Picture) {
-        self.kept().picture = Some((step, picture.clone()));
+        self.held().picture = Some((step, picture.clone()));
     }
 }
 

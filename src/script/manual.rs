@@ -396,7 +396,7 @@ impl Entry {
         for (doc, usages) in self.pages() {
             let _ = writeln!(text, "{}\n", usages.join("\n"));
             if !doc.is_empty() {
-                let _ = writeln!(text, "{doc}\n");
+                let _ = writeln!(text, "{}\n", unfenced(doc));
             }
         }
         text.push_str(&self.options_text());
@@ -468,6 +468,19 @@ fn first_paragraph(doc: &str) -> &str {
     doc.split("\n\n").next().unwrap_or_default()
 }
 
+/// Markdown for a terminal: code is set in by four spaces instead of standing between fences.
+fn unfenced(doc: &str) -> String {
+    let (mut lines, mut code) = (Vec::new(), false);
+    for line in doc.lines() {
+        match line.starts_with("```") {
+            true => code = !code,
+            false if code && !line.is_empty() => lines.push(format!("    {line}")),
+            false => lines.push(line.to_string()),
+        }
+    }
+    lines.join("\n")
+}
+
 /// Doc comments without their slashes.
 fn doc_text(comments: &[String]) -> String {
     let mut lines: Vec<&str> = Vec::new();
@@ -530,5 +543,7 @@ mod tests {
         let doc = doc_text(&["/// Adds.\n///\n/// ```rhai\n///   1 + 1 // => 2\n/// ```".to_string()]);
         assert_eq!(doc, "Adds.\n\n```rhai\n  1 + 1 // => 2\n```");
         assert_eq!(first_paragraph(&doc), "Adds.");
+        assert_eq!(unfenced(&doc), "Adds.\n\n      1 + 1 // => 2");
+        assert_eq!(unfenced("a\n```\nb\n\nc\n```\nd"), "a\n    b\n\n    c\nd");
     }
 }

@@ -24,6 +24,8 @@ pub enum Cell {
     Long(String),
     /// A number, to the right.
     Number(String),
+    /// A number that matters.
+    Strong(String),
     /// A share from 0 to 1, as a bar.
     Bar(f64),
     /// A picture, so many page pixels across.
@@ -83,7 +85,7 @@ impl Table {
     fn html(&self) -> String {
         let right = |column: usize| {
             let mut cells = self.rows.iter().filter_map(|row| row.get(column)).filter(|cell| **cell != Cell::Empty);
-            cells.clone().next().is_some() && cells.all(|cell| matches!(cell, Cell::Number(_)))
+            cells.clone().next().is_some() && cells.all(|cell| matches!(cell, Cell::Number(_) | Cell::Strong(_)))
         };
         let head: String = self
             .header
@@ -118,6 +120,7 @@ fn cell(cell: &Cell) -> String {
         Cell::Text(text) => format!("<td>{}</td>", escape(text)),
         Cell::Long(text) => format!("<td class=\"fl-say\">{}</td>", escape(text)),
         Cell::Number(text) => format!("<td class=\"fl-n\">{}</td>", escape(text)),
+        Cell::Strong(text) => format!("<td class=\"fl-n\"><b>{}</b></td>", escape(text)),
         Cell::Bar(share) => format!("<td>{}</td>", bar(*share)),
         Cell::Picture(picture, width) => format!("<td>{}</td>", image(picture, *width, "").unwrap_or_default()),
         Cell::Empty => "<td></td>".into(),

@@ -11,7 +11,8 @@ use crate::data::Labelled;
 use crate::error::Error;
 use crate::gan::{self, ARCHITECTURES, LOSSES, METHODS, PENALTIES, TrainOptions};
 use crate::options::{Callback, Choice, Settings};
-use crate::script::display::{self, Display, Show};
+use crate::script::display;
+use crate::script::history::History;
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
 use crate::tensor::Tensor;
@@ -41,16 +42,19 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
 #[derive(Clone)]
 pub struct Gan {
     gan: Arc<Mutex<gan::Gan>>,
-    data: Arc<Labelled>,
+    /// What it learns from.
+    pub(in crate::script) data: Arc<Labelled>,
+    /// What its training measured.
+    pub(in crate::script) history: History,
 }
 
 impl Gan {
-    fn new(gan: gan::Gan, data: Labelled) -> Self {
-        Self { gan: Arc::new(Mutex::new(gan)), data: Arc::new(data) }
+    fn new(gan: gan::Gan, data: Labelled, history: History) -> Self {
+        Self { gan: Arc::new(Mutex::new(gan)), data: Arc::new(data), history }
     }
 
     /// The GAN, unless it is in training: its own `on_step` may ask.
-    pub(super) fn held(&self) -> crate::Result<MutexGuard<'_, gan::Gan>> {
+    pub(in crate::script) fn held(&self) -> crate::Result<MutexGuard<'_, gan::Gan>> {
         match self.gan.try_lock() {
             Ok(gan) => Ok(gan),
             Err(TryLockError::Poisoned(gan)) => Ok(PoisonError::into_inner(gan)),
@@ -61,50 +65,9 @@ impl Gan {
     }
 }
 
-impl Show for Gan {
-    const NAME: &'static str = "Gan";
-
-    fn short(&self) -> String {
-        match self.held() {
-            Ok(gan) => {
-                format!("a GAN trained by {} for {} steps on {}", gan.options.method, gan.step(), self.data.name())
-            }
-            Err(_) => "a GAN in training".into(),
-        }
-    }
-
-    fn full(&self) -> Display {
-        let Ok(gan) = self.held() else { return Display::text(self.short()) };
-        let generator = Network::generator(Arc::clone(gan.generator())).short();
-        let discriminator = Network::discriminator(Arc::clone(gan.discriminator())).short();
-        let changes: Vec<String> =
-            gan.changes.iter().map(|(step, change)| format!("  after step {step}: {change}")).collect();
-        drop(gan);
-        let mut lines = vec![self.short(), format!("  {generator}"), format!("  {discriminator}")];
-        lines.extend(changes);
-        Display::text(lines.join("\n"))
-    }
-}
-
 /// Generated images with the labels they were asked to be of.
 #[derive(Clone)]
-pub struct Samples(pub(super) Arc<crate::gan::Samples>);
-
-impl Show for Samples {
-    const NAME: &'static str = "Samples";
-
-    fn short(&self) -> String {
-        let shape = self.0.images.shape();
-        format!("{} generated images of {}x{}x{}", self.0.images.n(), shape.channels, shape.height, shape.width)
-    }
-
-    fn full(&self) -> Display {
-        match crate::script::show::grid(&self.0.images, 0) {
-            Ok(picture) => Display::picture(self.short(), "samples", picture),
-            Err(_) => Display::text(self.short()),
-        }
-    }
-}
+pub struct Samples(pub(in crate::script) Arc<crate::gan::Samples>);
 
 #[export_module]
 mod training {
@@ -234,7 +197,7 @@ mod using {
     #[rhai_fn(name = "clone", return_raw)]
     pub fn clone_gan(ctx: NativeCallContext, gan: Gan) -> Fallible<Gan> {
         let copy = gan.held().at(&ctx)?.copy().at(&ctx)?;
-        Ok(Gan { gan: Arc::new(Mutex::new(copy)), data: Arc::clone(&gan.data) })
+        Ok(Gan { gan: Arc::new(Mutex::new(copy)), data: Arc::clone(&gan.data), history: gan.history.fork() })
     }
 
     /// Generated images, the classes in turn.
@@ -309,6 +272,21 @@ mod using {
     #[rhai_fn(get = "step", return_raw, pure)]
     pub fn step(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<i64> {
         Ok(gan.held().at(&ctx)?.step() as i64)
+    }
+
+    /// What training measured at each step: a history, which shows its curves.
+    ///
+    /// `gan.history["d_loss"]` is a list of `[step, value]`, as `figure::curves` takes them. A copy made by `clone` has the
+    /// same past.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 2, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// gan::train(small, options).history["d_loss"].len() // => 2
+    /// ```
+    #[rhai_fn(get = "history", pure)]
+    pub fn gan_history(gan: &mut Gan) -> History {
+        gan.history.clone()
     }
 
     /// What the classes of a GAN are called.
@@ -388,8 +366,9 @@ fn train(ctx: &NativeCallContext, data: &Dynamic, mut options: Map) -> Fallible<
     if let Some(penalty) = penalty {
         gan.options.penalty = Choice::Own(penalty_of(ctx, &gan, penalty)?);
     }
-    run(ctx, &mut gan, &data, steps, on_step)?;
-    Ok(Gan::new(gan, data))
+    let history = History::default();
+    run(ctx, &mut gan, &data, steps, on_step, &history)?;
+    Ok(Gan::new(gan, data, history))
 }
 
 fn train_on(ctx: &NativeCallContext, gan: &Gan, mut options: Map) -> Fallible {
@@ -400,11 +379,18 @@ fn train_on(ctx: &NativeCallContext, gan: &Gan, mut options: Map) -> Fallible {
         held.set(&name, value).at(ctx)?;
     }
     let steps = held.options.steps;
-    run(ctx, &mut held, &gan.data, steps, on_step)
+    run(ctx, &mut held, &gan.data, steps, on_step, &gan.history)
 }
 
-fn run(ctx: &NativeCallContext, gan: &mut gan::Gan, data: &Labelled, steps: usize, on_step: Option<FnPtr>) -> Fallible {
-    let job = shared(ctx)?.job();
+fn run(
+    ctx: &NativeCallContext,
+    gan: &mut gan::Gan,
+    data: &Labelled,
+    steps: usize,
+    on_step: Option<FnPtr>,
+    history: &History,
+) -> Fallible {
+    let job = history.watching(&shared(ctx)?.job());
     match on_step {
         None => gan.train(data, steps as u64, &job, None).at(ctx),
         Some(function) => {

@@ -8,7 +8,8 @@ use rhai::{Array, Engine, Map, NativeCallContext};
 use super::ssl::Features;
 use crate::data::{Dataset, Labelled, PartlyLabelled};
 use crate::label::{self, LABELLERS, LabelOptions, ProbeOptions, SemiSupervisedOptions, SupervisedOptions};
-use crate::script::display::{self, Show};
+use crate::script::display;
+use crate::script::history::History;
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
 
@@ -29,13 +30,16 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
 
 /// A labeller as a script holds it.
 #[derive(Clone)]
-pub struct Labeller(pub(super) Arc<label::Labeller>);
+pub struct Labeller {
+    /// The labeller itself.
+    pub(in crate::script) trained: Arc<label::Labeller>,
+    /// What its training measured.
+    pub(in crate::script) history: History,
+}
 
-impl Show for Labeller {
-    const NAME: &'static str = "Labeller";
-
-    fn short(&self) -> String {
-        format!("a labeller of {} classes, trained by {}", self.0.classes().len(), self.0.name)
+impl Labeller {
+    fn new(trained: label::Labeller, history: History) -> Self {
+        Self { trained: Arc::new(trained), history }
     }
 }
 
@@ -60,9 +64,10 @@ mod training {
         options: Map,
     ) -> Fallible<Labeller> {
         let options = args::options::<SemiSupervisedOptions>(&ctx, options)?;
-        let job = shared(&ctx)?.job();
-        let labeller = label::semi_supervised(&features.0.classifier.encoder, &data, &options, &job).at(&ctx)?;
-        Ok(Labeller(Arc::new(labeller)))
+        let history = History::default();
+        let job = history.watching(&shared(&ctx)?.job());
+        let labeller = label::semi_supervised(&features.learnt.classifier.encoder, &data, &options, &job).at(&ctx)?;
+        Ok(Labeller::new(labeller, history))
     }
 
     /// Trains a linear classifier on frozen features of the labelled images.
@@ -80,9 +85,10 @@ mod training {
         options: Map,
     ) -> Fallible<Labeller> {
         let options = args::options::<ProbeOptions>(&ctx, options)?;
-        let job = shared(&ctx)?.job();
-        let labeller = label::linear_probe(&features.0.classifier.encoder, &data, &options, &job).at(&ctx)?;
-        Ok(Labeller(Arc::new(labeller)))
+        let history = History::default();
+        let job = history.watching(&shared(&ctx)?.job());
+        let labeller = label::linear_probe(&features.learnt.classifier.encoder, &data, &options, &job).at(&ctx)?;
+        Ok(Labeller::new(labeller, history))
     }
 
     /// Trains a classifier from nothing on the labelled images alone.
@@ -97,8 +103,10 @@ mod training {
     pub fn supervised(ctx: NativeCallContext, data: PartlyLabelled, options: Map) -> Fallible<Labeller> {
         let options = args::options::<SupervisedOptions>(&ctx, options)?;
         let host = shared(&ctx)?;
-        let labeller = label::supervised(&data, &options, &host.device().at(&ctx)?, &host.job()).at(&ctx)?;
-        Ok(Labeller(Arc::new(labeller)))
+        let history = History::default();
+        let job = history.watching(&host.job());
+        let labeller = label::supervised(&data, &options, &host.device().at(&ctx)?, &job).at(&ctx)?;
+        Ok(Labeller::new(labeller, history))
     }
 
     /// Trains a labeller from learnt features, with all options as they are.
@@ -148,7 +156,7 @@ mod using {
     /// ```
     #[rhai_fn(name = "label", return_raw)]
     pub fn label_all(ctx: NativeCallContext, labeller: Labeller, data: PartlyLabelled) -> Fallible<Labelled> {
-        labeller.0.label(&data, &LabelOptions::default(), shared(&ctx)?.stop()).at(&ctx)
+        labeller.trained.label(&data, &LabelOptions::default(), shared(&ctx)?.stop()).at(&ctx)
     }
 
     /// A label for every image that the labeller is sure enough of.
@@ -167,7 +175,19 @@ mod using {
         options: Map,
     ) -> Fallible<Labelled> {
         let options = args::options::<LabelOptions>(&ctx, options)?;
-        labeller.0.label(&data, &options, shared(&ctx)?.stop()).at(&ctx)
+        labeller.trained.label(&data, &options, shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// What the training of a labeller measured at each step: a history, which shows its curves.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let labeller = label::supervised(known, #{ network: "resnet-tiny", epochs: 1, batch: 16 });
+    /// labeller.history["loss"].len() // => 2
+    /// ```
+    #[rhai_fn(get = "history", pure)]
+    pub fn labeller_history(labeller: &mut Labeller) -> History {
+        labeller.history.clone()
     }
 
     /// The share of held-out images that a labeller labels right.
@@ -181,6 +201,6 @@ mod using {
     #[rhai_fn(name = "accuracy", return_raw)]
     pub fn label_accuracy(ctx: NativeCallContext, labeller: Labeller, data: Dataset) -> Fallible<f64> {
         let truth = data.truth().at(&ctx)?;
-        labeller.0.accuracy(data.images(), truth.labels(), shared(&ctx)?.stop()).at(&ctx)
+        labeller.trained.accuracy(data.images(), truth.labels(), shared(&ctx)?.stop()).at(&ctx)
     }
 }

@@ -12,7 +12,7 @@ use crate::metric::{
     self, Cache, EvaluateOptions, Evaluation, Extractor, Features, JudgeOptions, METRICS, Scores, SqueezeNet,
 };
 use crate::options::Value;
-use crate::script::display::{self, Display, Show};
+use crate::script::display;
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
 use crate::tensor::{DType, Tensor};
@@ -46,31 +46,7 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
 
 /// A classifier trained on every real label, as a script holds it.
 #[derive(Clone)]
-pub struct Judge(Arc<metric::Judge>);
-
-impl Show for Judge {
-    const NAME: &'static str = "Judge";
-
-    fn short(&self) -> String {
-        format!("{}, {} classes", self.0.name(), self.0.classes().unwrap_or(0))
-    }
-}
-
-impl Show for Scores {
-    const NAME: &'static str = "Scores";
-
-    fn short(&self) -> String {
-        self.rows
-            .iter()
-            .map(|row| format!("{} {}", row.metric, display::rounded(row.value)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-
-    fn full(&self) -> Display {
-        Display::text(self.to_string().trim_end().to_string())
-    }
-}
+pub struct Judge(pub(in crate::script) Arc<metric::Judge>);
 
 #[export_module]
 mod scoring {

@@ -1,4 +1,4 @@
-//! What scripts can call: one file a namespace, one documented function a script function, no arithmetic.
+//! What scripts can call: one file or folder a namespace, one documented function a script function, no arithmetic.
 //!
 //! The `///` of each function is its page in the manual: a sentence that stands alone, what the types do not say,
 //! and an example that calls it and states its value, which a test runs.
@@ -11,6 +11,7 @@ mod data;
 mod figure;
 mod gan;
 mod general;
+mod history;
 mod label;
 mod metric;
 mod nn;
@@ -20,8 +21,12 @@ mod tensor;
 
 pub(in crate::script) use data::Stream;
 pub(in crate::script) use figure::Shown;
+pub(in crate::script) use gan::{Gan, Samples};
+pub(in crate::script) use label::Labeller;
+pub(in crate::script) use metric::Judge;
 pub(in crate::script) use nn::{Network, Training};
 use rhai::{Array, Dynamic, Engine};
+pub(in crate::script) use ssl::Features;
 
 use crate::script::manual::Setting;
 use crate::table::Row;
@@ -37,6 +42,7 @@ pub fn register(engine: &mut Engine) {
     ssl::register(engine);
     label::register(engine);
     gan::register(engine);
+    history::register(engine);
     figure::register(engine);
     metric::register(engine);
 }

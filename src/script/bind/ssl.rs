@@ -7,7 +7,8 @@ use rhai::{Array, Engine, Map, NativeCallContext};
 
 use super::nn::Network;
 use crate::data::{Dataset, PartlyLabelled};
-use crate::script::display::{self, Show};
+use crate::script::display;
+use crate::script::history::History;
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
 use crate::ssl::{self, SslOptions, TASKS};
@@ -24,15 +25,11 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
 
 /// Learnt features as a script holds them.
 #[derive(Clone)]
-pub struct Features(pub(super) Arc<ssl::Features>);
-
-impl Show for Features {
-    const NAME: &'static str = "Features";
-
-    fn short(&self) -> String {
-        let encoder = &self.0.classifier.encoder;
-        format!("{} features of {}, learnt by {}", encoder.dim(), encoder.name(), self.0.task.name)
-    }
+pub struct Features {
+    /// The features themselves.
+    pub(in crate::script) learnt: Arc<ssl::Features>,
+    /// What was measured while they were learnt.
+    pub(in crate::script) history: History,
 }
 
 #[export_module]
@@ -50,8 +47,10 @@ mod learning {
     pub fn rotation(ctx: NativeCallContext, data: PartlyLabelled, options: Map) -> Fallible<Features> {
         let options = args::options::<SslOptions>(&ctx, options)?;
         let host = shared(&ctx)?;
-        let features = ssl::rotation(&data, &options, &host.device().at(&ctx)?, &host.job()).at(&ctx)?;
-        Ok(Features(Arc::new(features)))
+        let history = History::default();
+        let job = history.watching(&host.job());
+        let features = ssl::rotation(&data, &options, &host.device().at(&ctx)?, &job).at(&ctx)?;
+        Ok(Features { learnt: Arc::new(features), history })
     }
 
     /// Learns features without labels, by telling which way is up, with all options as they are.
@@ -82,7 +81,19 @@ mod using {
     /// ```
     #[rhai_fn(name = "accuracy", return_raw)]
     pub fn task_accuracy(ctx: NativeCallContext, features: Features, data: Dataset) -> Fallible<f64> {
-        features.0.accuracy(data.images(), shared(&ctx)?.stop()).at(&ctx)
+        features.learnt.accuracy(data.images(), shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// What learning measured at each step: a history, which shows its curves.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// features.history.names // => ["loss", "accuracy"]
+    /// ```
+    #[rhai_fn(get = "history", pure)]
+    pub fn features_history(features: &mut Features) -> History {
+        features.history.clone()
     }
 
     /// How many features there are for an image.
@@ -93,7 +104,7 @@ mod using {
     /// ```
     #[rhai_fn(get = "dim", pure)]
     pub fn dim(features: &mut Features) -> i64 {
-        features.0.classifier.encoder.dim() as i64
+        features.learnt.classifier.encoder.dim() as i64
     }
 
     /// The network that gives the features, as a copy that runs as at evaluation.
@@ -105,6 +116,6 @@ mod using {
     /// ```
     #[rhai_fn(get = "network", return_raw, pure)]
     pub fn network(ctx: NativeCallContext, features: &mut Features) -> Fallible<Network> {
-        Ok(Network::encoder(features.0.classifier.encoder.copy().at(&ctx)?))
+        Ok(Network::encoder(features.learnt.classifier.encoder.copy().at(&ctx)?))
     }
 }

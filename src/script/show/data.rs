@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn many_classes_are_cut_and_counted() {
         let shown = set(200, 100).full();
-        assert!(shown.text.ends_with("class 19       2\nand 80 more classes"), "{}", shown.text);
+        assert!(shown.text.ends_with("class 19                         2\nand 80 more classes"), "{}", shown.text);
         assert!(page(&shown).contains("and 80 more classes") && !page(&shown).contains("class 20"));
         assert!(!set(42, 21).full().text.contains("more"));
     }

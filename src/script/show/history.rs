@@ -13,8 +13,7 @@ impl Show for History {
     }
 
     fn full(&self) -> Display {
-        // What is drawn is a copy: a job that goes on does not wait for it.
-        let kept = self.kept().clone();
+        let kept = self.kept();
         let said = said(&kept);
         if kept.lines.is_empty() {
             return Display::text(said);

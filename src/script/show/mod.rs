@@ -2,16 +2,22 @@
 
 mod data;
 mod figure;
+mod gan;
 mod history;
 mod labels;
+mod learnt;
+mod metric;
 mod nn;
 mod tensor;
+mod value;
 
 use crate::data::{Images, Shape};
 use crate::error::Result;
 use crate::figure::Grid;
 use crate::progress::Picture;
+use crate::script::display::rounded;
 use crate::script::page::Cell;
+pub(super) use value::{array, map};
 
 /// Images side by side, each made large enough to be seen; about as many across as down for 0 columns.
 pub(super) fn grid(images: &Images, columns: usize) -> Result<Picture> {
@@ -64,4 +70,29 @@ fn firsts(labels: impl Iterator<Item = Option<u32>>, classes: usize, most: usize
         }
     }
     members
+}
+
+#[cfg(test)]
+mod testing {
+    use std::path::Path;
+
+    use crate::progress::Stop;
+    use crate::script::session::on_script_thread;
+    use crate::script::{Display, Given, Host, Mute, Session, display};
+
+    /// What is shown of the value of a script.
+    pub(super) fn shown(script: &str) -> Display {
+        on_script_thread(|| {
+            let given = Given { device: "cpu".into(), ..Given::default() };
+            let host = Host::new(Box::new(Mute), Stop::default(), given);
+            let value = Session::new(host, Path::new("")).cell(script);
+            display::full(&value.unwrap_or_else(|error| panic!("{error}")))
+        })
+        .unwrap()
+    }
+
+    /// The MIME types of what is shown.
+    pub(super) fn kinds(shown: &Display) -> Vec<String> {
+        shown.bundle().unwrap().keys().cloned().collect()
+    }
 }

@@ -5,6 +5,7 @@ use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::network::{Network, Training};
 use crate::nn::{self, Adam, Param, Sgd};
+use crate::script::history::History;
 use crate::script::{At, Fallible, args};
 use crate::tensor::Tensor;
 
@@ -97,6 +98,19 @@ pub mod methods {
         nn::descend(optimiser.held().as_mut(), &loss, &optimiser.heads).at(&ctx)?;
         optimiser.history.add("loss", "loss", loss.value().at(&ctx)?);
         Ok(())
+    }
+
+    /// The loss of each step of an optimiser: a history, which shows its curve.
+    ///
+    /// ```rhai
+    /// let w = nn::parameter([1]);
+    /// let opt = nn::sgd(w, #{ lr: 0.5 });
+    /// for step in 0..3 { opt.step(((w.tensor - 3.0) ** 2).sum()); }
+    /// opt.history["loss"].len() // => 3
+    /// ```
+    #[rhai_fn(get = "history", pure)]
+    pub fn losses(optimiser: &mut Training) -> History {
+        optimiser.history.clone()
     }
 
     /// The learning rate of an optimiser.
