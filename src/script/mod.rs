@@ -22,8 +22,8 @@ pub mod host;
 mod imports;
 pub mod inspect;
 pub mod manual;
-pub mod results;
 pub mod page;
+pub mod results;
 pub mod session;
 mod show;
 
