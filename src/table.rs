@@ -48,7 +48,8 @@ pub fn closest<'a>(name: &str, choices: impl IntoIterator<Item = &'a str>) -> Op
     let near = |choice: &str| {
         let far = distance(name, choice);
         match () {
-            () if far <= (letters / 3).max(1) => Some((0, far)),
+            // One letter in place of another, alone, is another name.
+            () if far <= (letters / 3).max(1) && far < letters => Some((0, far)),
             () if letters > 2 && choice.starts_with(name) => Some((1, far)),
             () if same_words(name, choice) => Some((2, far)),
             () if letters > 3 && choice.contains(name) => Some((3, far)),
@@ -68,13 +69,12 @@ fn same_words(name: &str, choice: &str) -> bool {
         // Of short words nothing but a letter too many or too few at the end is a slip: `max` is not `mix`.
         let slip = a.min(b) > 1 && a.abs_diff(b) == 1 && long.starts_with(short);
         let spelt = a > 3 && distance(given, word) <= a / 3;
-        // `rot` for `rotation`, and `discriminator` for the `d` of `d_lr`.
-        let begun = (a > 2 && word.starts_with(given)) || (b == 1 && a > 3 && given.starts_with(word));
-        given == word || slip || spelt || begun
+        a > 1 && (given == word || slip || spelt || (a > 2 && word.starts_with(given)))
     };
-    // One letter alone says nothing.
-    let told = words(name).any(|word| word.chars().count() > 1);
-    told && words(name).all(|given| words(choice).any(|word| alike(given, word)))
+    // `d_lr` is near `discriminator_lr`; but a first letter alone says nothing.
+    let initial = |given: &str, word: &str| word.chars().count() == 1 && given.starts_with(word);
+    let among = |given: &str| words(choice).any(|word| alike(given, word));
+    words(name).any(among) && words(name).all(|given| among(given) || words(choice).any(|word| initial(given, word)))
 }
 
 /// Edits from `a` to `b`: insert, delete, replace, swap two neighbours.
@@ -134,7 +134,7 @@ mod tests {
         for name in ["learning_rate", "epochs", "d", "x_y", "size", "momentum", "max", "rate", "top", "generator"] {
             assert_eq!(closest(name, OPTIONS), None, "{name}");
         }
-        assert_eq!(closest("max_mix", ["mix_min"]), None);
+        assert_eq!(closest("max_rows", ["mix_columns"]), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use rhai::{Array, Dynamic, Engine, FnPtr, Map};
+use rhai::{AST, Array, Dynamic, Engine, FnPtr, Map};
 use serde_json::{Value, json};
 
 use crate::error::Result;
@@ -20,9 +20,10 @@ pub struct Display {
     pub text: String,
     /// For a page, if there is more to show than the text: the body, which [`Display::page`] makes whole.
     pub html: Option<String>,
-    /// Pictures, each with a name for its file. They are no part of `html`.
+    /// Pictures, each with a name for its file. They are no part of `html`, but for the picture of a chart.
     pub pictures: Vec<(String, Picture)>,
-    /// A chart in lines, when the one picture is of it, two pixels to one of the chart's.
+    /// A chart in lines, when the one picture is of it, two pixels to one of the chart's. `html`, if there is any, shows the
+    /// chart by itself, in the colours of its page.
     pub svg: Option<String>,
 }
 
@@ -56,23 +57,36 @@ impl Display {
         self
     }
 
-    /// The whole HTML: the form for a page, and below it the pictures, or the chart that the picture is of. Nothing where a
-    /// single picture says it all.
-    pub fn page(&self) -> Option<String> {
+    /// The whole HTML: the form for a page, and below it the pictures. Nothing where a single picture says it all.
+    ///
+    /// # Errors
+    /// A picture is no picture.
+    pub fn page(&self) -> Result<Option<String>> {
+        Ok(self.whole(&self.pngs()?))
+    }
+
+    /// The pictures as text, which an output may hold twice and which takes a while to make.
+    fn pngs(&self) -> Result<Vec<String>> {
+        let png = |picture: &Picture| match self.size(picture).0 / picture.width.max(1) {
+            // Whoever shows the file may blend what it enlarges, so that is done here, pixel by pixel.
+            times @ 2.. => figure::png(&enlarged(picture, times)),
+            _ => figure::png(picture),
+        };
+        self.pictures.iter().map(|(_, picture)| Ok(page::base64(&png(picture)?))).collect()
+    }
+
+    fn whole(&self, pngs: &[String]) -> Option<String> {
         if self.html.is_none() && self.pictures.len() < 2 {
             return None;
         }
         let mut body = self.html.clone().unwrap_or_default();
-        if let Some(svg) = &self.svg {
-            body.push_str(svg);
-            return Some(page::whole(&body));
-        }
         let named = self.pictures.len() > 1;
         let shots = self
             .pictures
             .iter()
-            .map(|(name, picture)| Page::new().picture(if named { name } else { "" }, picture, self.size(picture).0));
-        if !self.pictures.is_empty() {
+            .zip(pngs)
+            .map(|((name, picture), png)| Page::new().png(if named { name } else { "" }, png, self.size(picture)));
+        if !self.pictures.is_empty() && self.svg.is_none() {
             body.push_str(Page::new().row(shots).body());
         }
         Some(page::whole(&body))
@@ -84,16 +98,17 @@ impl Display {
     /// # Errors
     /// A picture is no picture.
     pub fn bundle(&self) -> Result<serde_json::Map<String, Value>> {
+        let mut pngs = self.pngs()?;
         let mut bundle = serde_json::Map::new();
         bundle.insert("text/plain".into(), self.text.clone().into());
-        if let Some(page) = self.page() {
+        if let Some(page) = self.whole(&pngs) {
             bundle.insert("text/html".into(), page.into());
         }
         if let Some(svg) = &self.svg {
             bundle.insert("image/svg+xml".into(), on_paper(svg).into());
         }
-        if let [(_, picture)] = self.pictures.as_slice() {
-            bundle.insert("image/png".into(), page::base64(&figure::png(picture)?).into());
+        if pngs.len() == 1 {
+            bundle.extend(pngs.pop().map(|png| ("image/png".to_string(), png.into())));
         }
         Ok(bundle)
     }
@@ -116,6 +131,16 @@ impl Display {
             (false, times) => (width * times.clamp(1, 8), height * times.clamp(1, 8)),
         }
     }
+}
+
+/// The same picture with each pixel repeated, across and down.
+fn enlarged(picture: &Picture, times: usize) -> Picture {
+    let rows = picture.pixels.chunks_exact(picture.width * 3);
+    let pixels = rows.flat_map(|row| {
+        let wide: Vec<u8> = row.chunks_exact(3).flat_map(|pixel| pixel.repeat(times)).collect();
+        wide.repeat(times)
+    });
+    Picture { width: picture.width * times, height: picture.height * times, pixels: pixels.collect() }
 }
 
 /// A chart on white. A notebook shows an SVG file as a picture, out of reach of the page's colours, so that the chart's dark
@@ -173,11 +198,7 @@ pub fn short(value: &Dynamic) -> String {
         return short_map(&map);
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
-        return if function.is_anonymous() {
-            "a function".into()
-        } else {
-            format!("the function `{}`", function.fn_name())
-        };
+        return function_text(&function);
     }
     if value.is_string() {
         return format!("{:?}", value.to_string());
@@ -189,6 +210,35 @@ pub fn short(value: &Dynamic) -> String {
         return "()".into();
     }
     value.to_string()
+}
+
+/// How the functions of scripts are called, by name: what a function value does not know itself.
+static SIGNATURES: LazyLock<Mutex<HashMap<String, Vec<String>>>> = LazyLock::new(Mutex::default);
+
+/// Functions whose arguments are remembered.
+const FUNCTIONS: usize = 10_000;
+
+/// Takes note of the functions of a script, so that their values can say what they take.
+pub(crate) fn note_functions(script: &AST) {
+    let mut signatures = SIGNATURES.lock().unwrap_or_else(PoisonError::into_inner);
+    if signatures.len() > FUNCTIONS {
+        signatures.clear();
+    }
+    for function in script.iter_functions() {
+        signatures.insert(function.name.to_string(), function.params.iter().map(ToString::to_string).collect());
+    }
+}
+
+/// `the function f(a, b)`; of one without a name `a function of (a, b)`. What it already holds it is not given.
+fn function_text(function: &FnPtr) -> String {
+    let signatures = SIGNATURES.lock().unwrap_or_else(PoisonError::into_inner);
+    let given = signatures.get(function.fn_name()).and_then(|params| params.get(function.curry().len()..));
+    match (function.is_anonymous(), given.map(|params| params.join(", "))) {
+        (true, Some(params)) => format!("a function of ({params})"),
+        (true, None) => "a function".into(),
+        (false, Some(params)) => format!("the function `{}({params})`", function.fn_name()),
+        (false, None) => format!("the function `{}`", function.fn_name()),
+    }
 }
 
 /// A list on one line.
@@ -289,6 +339,16 @@ mod tests {
         assert_eq!(rounded(123_456.0), "123456");
     }
 
+    #[test]
+    fn a_function_says_what_it_takes() {
+        let shown = |script: &str| crate::script::show::testing::shown(script).text;
+        assert_eq!(shown("|real, fake| real - fake"), "a function of (real, fake)");
+        // What a closure holds is no argument of it.
+        assert_eq!(shown("let weight = 2; let f = |x| x * weight; weight = 3; f"), "a function of (x)");
+        assert_eq!(shown("fn lipschitz(d, real) { d } Fn(\"lipschitz\")"), "the function `lipschitz(d, real)`");
+        assert_eq!(shown("Fn(\"nowhere_to_be_found\")"), "the function `nowhere_to_be_found`");
+    }
+
     fn picture(width: usize, height: usize) -> Picture {
         Picture { width, height, pixels: vec![7; width * height * 3] }
     }
@@ -309,13 +369,20 @@ mod tests {
     fn one_picture_is_a_png_that_a_page_enlarges_by_whole_pixels() {
         let display = Display::picture("a picture", "samples", picture(28, 14));
         assert_eq!(kinds(&display), ["text/plain", "image/png"]);
-        let png = page::base64(&figure::png(&display.pictures[0].1).unwrap());
+        let png = page::base64(&figure::png(&picture(224, 112)).unwrap());
         assert_eq!(display.bundle().unwrap()["image/png"], png);
         assert_eq!(Value::Object(display.metadata()), json!({ "image/png": { "width": 224, "height": 112 } }));
         let large = Display::picture("", "grid", picture(300, 20));
         assert_eq!(large.metadata()["image/png"]["width"], 300);
         let dot = Display::picture("", "grid", picture(1, 1));
         assert_eq!(dot.metadata()["image/png"]["width"], 8);
+    }
+
+    #[test]
+    fn a_picture_is_enlarged_by_repeating_its_pixels() {
+        let two = Picture { width: 2, height: 1, pixels: vec![1, 2, 3, 4, 5, 6] };
+        let row = [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6];
+        assert_eq!(enlarged(&two, 2), Picture { width: 4, height: 2, pixels: row.repeat(2) });
     }
 
     #[test]
@@ -340,7 +407,7 @@ mod tests {
     fn a_page_holds_its_picture_and_its_style() {
         let display = Display::picture("words", "images", picture(28, 28)).on(&Page::new().head("a", "b"));
         assert_eq!(kinds(&display), ["text/plain", "text/html", "image/png"]);
-        let html = display.page().unwrap();
+        let html = display.page().unwrap().unwrap();
         assert!(html.starts_with("<div class=\"fl\"><style>") && html.trim_end().ends_with("</div>"));
         assert!(html.find("<b>a</b>").unwrap() < html.find("<img").unwrap());
     }

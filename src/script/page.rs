@@ -122,7 +122,7 @@ fn cell(cell: &Cell) -> String {
         Cell::Number(text) => format!("<td class=\"fl-n\">{}</td>", escape(text)),
         Cell::Strong(text) => format!("<td class=\"fl-n\"><b>{}</b></td>", escape(text)),
         Cell::Bar(share) => format!("<td>{}</td>", bar(*share)),
-        Cell::Picture(picture, width) => format!("<td>{}</td>", image(picture, *width, "").unwrap_or_default()),
+        Cell::Picture(picture, width) => format!("<td>{}</td>", shot(picture, *width, "").unwrap_or_default()),
         Cell::Empty => "<td></td>".into(),
     }
 }
@@ -132,17 +132,19 @@ fn bar(share: f64) -> String {
     format!("<span class=\"fl-bar\"><i style=\"width:{percent:.1}%\"></i></span>")
 }
 
-/// A picture inside the page, `width` page pixels across.
-fn image(picture: &Picture, width: usize, says: &str) -> Result<String> {
-    let height = (picture.height as f64 * width as f64 / picture.width.max(1) as f64).round();
-    // A picture that is shown smaller than it is holds a chart, which is not to be sampled pixel by pixel.
-    let way = if width < picture.width { "auto" } else { "pixelated" };
-    Ok(format!(
-        "<img src=\"data:image/png;base64,{}\" width=\"{width}\" height=\"{height}\" alt=\"{}\" \
-         style=\"width:{width}px;max-width:100%;height:auto;image-rendering:{way}\">",
-        base64(&figure::png(picture)?),
+/// A PNG file inside the page, so many page pixels across and down.
+fn image(png: &str, (width, height): (usize, usize), says: &str) -> String {
+    format!(
+        "<img src=\"data:image/png;base64,{png}\" width=\"{width}\" height=\"{height}\" alt=\"{}\" \
+         style=\"width:{width}px;max-width:100%;height:auto;image-rendering:pixelated\">",
         escape(says)
-    ))
+    )
+}
+
+/// A picture inside the page, `width` page pixels across.
+fn shot(picture: &Picture, width: usize, says: &str) -> Result<String> {
+    let height = (picture.height as f64 * width as f64 / picture.width.max(1) as f64).round() as usize;
+    Ok(image(&base64(&figure::png(picture)?), (width, height), says))
 }
 
 /// Bytes as text.
@@ -255,11 +257,22 @@ impl Page {
 
     /// A picture, `width` page pixels across, under its name. One that cannot be written is left out.
     #[must_use]
-    pub fn picture(mut self, name: &str, picture: &Picture, width: usize) -> Self {
-        if let Ok(image) = image(picture, width, name) {
-            let name = if name.is_empty() { String::new() } else { format!("<div>{}</div>", escape(name)) };
-            let _ = writeln!(self.0, "<div class=\"fl-shot\">{name}{image}</div>");
+    pub fn picture(self, name: &str, picture: &Picture, width: usize) -> Self {
+        match shot(picture, width, name) {
+            Ok(image) => self.named(name, &image),
+            Err(_) => self,
         }
+    }
+
+    /// A PNG file in base64, so many page pixels across and down, under its name.
+    #[must_use]
+    pub fn png(self, name: &str, png: &str, size: (usize, usize)) -> Self {
+        self.named(name, &image(png, size, name))
+    }
+
+    fn named(mut self, name: &str, image: &str) -> Self {
+        let name = if name.is_empty() { String::new() } else { format!("<div>{}</div>", escape(name)) };
+        let _ = writeln!(self.0, "<div class=\"fl-shot\">{name}{image}</div>");
         self
     }
 

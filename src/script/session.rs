@@ -13,7 +13,7 @@ use crate::options::Value;
 use crate::script::complete::Function;
 use crate::script::imports::{self, Imports};
 use crate::script::results::Results;
-use crate::script::{Diagnostic, Exit, Fallible, Host, calls, diagnostic};
+use crate::script::{Diagnostic, Exit, Fallible, Host, calls, diagnostic, display};
 
 /// The stack of the thread that scripts run on. Rhai evaluates by recursion, some kilobytes a level.
 pub const STACK: usize = 512 << 20;
@@ -139,7 +139,10 @@ impl Session {
         let shifted = format!("{}{}", "\n".repeat(lines_before), prepared.text);
         let compiled = catch_unwind(AssertUnwindSafe(|| self.engine.compile_with_scope(&self.scope, &shifted)));
         match compiled {
-            Ok(Ok(ast)) => Ok(ast),
+            Ok(Ok(ast)) => {
+                display::note_functions(&ast);
+                Ok(ast)
+            }
             Ok(Err(error)) => Err(self.diagnose(&error.into())),
             Err(payload) => Err(diagnostic::panicked(payload.as_ref())),
         }

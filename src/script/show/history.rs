@@ -26,10 +26,10 @@ impl Show for History {
             let name = cells.next().unwrap_or_default();
             table.row(std::iter::once(Cell::from(name)).chain(cells.map(Cell::Number)));
         }
-        let page = Page::new().head("history", &said).table(&table);
-        let mut charts = charts(&kept).into_iter();
-        let shown = charts.next().and_then(|chart| Display::chart(&text, "curves", &chart).ok());
-        let page = charts.fold(page, |page, chart| page.chart(&chart));
+        let charts = charts(&kept);
+        let shown = charts.first().and_then(|chart| Display::chart(&text, "curves", chart).ok());
+        let drawn = charts.iter().map(|chart| Page::new().chart(chart));
+        let page = Page::new().head("history", &said).row(drawn).table(&table);
         shown.unwrap_or_else(|| Display::text(text)).on(&page)
     }
 }
@@ -64,6 +64,8 @@ fn is_share(line: &Line) -> bool {
 
 /// The curves: losses in one chart, shares in another.
 pub(super) fn charts(kept: &Kept) -> Vec<Figure> {
+    // Two charts have room beside one another.
+    let apart = kept.lines.iter().any(is_share) && !kept.lines.iter().all(is_share);
     let chart = |shares: bool| {
         let series: Vec<Series> = kept
             .lines
@@ -71,7 +73,7 @@ pub(super) fn charts(kept: &Kept) -> Vec<Figure> {
             .filter(|line| is_share(line) == shares && !line.points().is_empty())
             .map(|line| Series::new(line.name.replace('_', " "), line.points().to_vec()))
             .collect();
-        let look = Curves { width: 560.0, height: if shares { 200.0 } else { 280.0 }, ..Curves::default() };
+        let look = Curves { width: if apart { 430.0 } else { 600.0 }, height: 260.0, ..Curves::default() };
         figure::curves(&series, &look).ok()
     };
     [false, true].into_iter().filter_map(chart).collect()

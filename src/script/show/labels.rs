@@ -88,7 +88,7 @@ mod tests {
             confusion: vec![vec![5, 3], vec![0, 0]],
         };
         let shown = report.full();
-        let page = shown.page().unwrap();
+        let page = shown.page().unwrap().unwrap();
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("<b>75.0%</b>of the images have a label") && page.contains("<b>80.0%</b>of all labels"));
         assert!(!page.contains("of the inferred labels"));

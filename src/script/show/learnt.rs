@@ -92,7 +92,7 @@ mod tests {
             "{}",
             features.text
         );
-        let page = features.page().unwrap();
+        let page = features.page().unwrap().unwrap();
         assert!(page.contains("<b>features</b>") && page.contains("layers of resnet-tiny"));
         // The loss and the accuracy, each in a chart.
         assert_eq!(page.matches("<svg ").count(), 2);
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_labeller_shows_its_classes() {
         let labeller = shown(&format!("{FEATURES} label::linear_probe(features, known, #{{ steps: 3, batch: 16 }})"));
-        let page = labeller.page().unwrap();
+        let page = labeller.page().unwrap().unwrap();
         assert!(
             page.contains("<span>classes</span><span>T-shirt/top, ") && page.contains("trained by linear_probe"),
             "{page}"

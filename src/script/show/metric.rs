@@ -180,7 +180,7 @@ mod tests {
             score("fd_per_class/<script>", "", 850.0, Better::Lower),
         ];
         let scores = Scores { rows };
-        let page = scores.full().page().unwrap();
+        let page = scores.full().page().unwrap().unwrap();
         assert!(!page.contains("<script") && page.contains("FD &lt;script&gt; ↓"), "{page}");
         assert!(
             page.contains("<b>812.3</b></td><td class=\"fl-n\">811.3 to 813.3</td><td class=\"fl-n\">12.5</td>"),

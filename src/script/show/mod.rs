@@ -21,38 +21,43 @@ pub(super) use value::{array, map};
 
 /// Images side by side, each made large enough to be seen; about as many across as down for 0 columns.
 pub(super) fn grid(images: &Images, columns: usize) -> Result<Picture> {
-    laid(images, &Grid { columns, ..Grid::default() })
-}
-
-fn laid(images: &Images, options: &Grid) -> Result<Picture> {
     let Shape { channels, height, width } = images.shape();
     let images = crate::figure::Images { pixels: images.pixels(), channels, height, width };
-    crate::figure::grid(&images, options)
+    crate::figure::grid(&images, &Grid { columns, ..Grid::default() })
 }
 
 /// Page pixels across that an example should have at least, and pixels that it should have at most.
 const THUMBNAIL: (usize, usize) = (40, 80);
 
+/// Between two examples, on a light page and on a dark one.
+const GAP: [u8; 3] = [128; 3];
+
 /// The images at `indices` in a line, pixel by pixel, for a cell of a table. Of large images only every so many pixels are
 /// taken: it is an example, not the image.
 fn examples(images: &Images, indices: &[u32]) -> Cell {
-    let line = || -> Result<(Picture, usize)> {
-        let shape = images.shape();
-        let every = shape.width.max(shape.height).div_ceil(THUMBNAIL.1);
-        let small = Shape { height: shape.height.div_ceil(every), width: shape.width.div_ceil(every), ..shape };
-        let picked = images.select(indices)?;
-        let pixels = picked.pixels().chunks_exact(shape.width).enumerate();
-        let rows = pixels.filter(|(row, _)| (row % shape.height).is_multiple_of(every));
-        let pixels = rows.flat_map(|(_, row)| row.iter().step_by(every).copied()).collect();
-        let options = Grid { columns: indices.len(), scale: 1, ..Grid::default() };
-        let picture = laid(&Images::new(small, pixels)?, &options)?;
-        let width = picture.width * THUMBNAIL.0.div_ceil(small.width).max(1);
-        Ok((picture, width))
-    };
-    match line() {
-        Ok((picture, width)) if !indices.is_empty() => Cell::Picture(picture, width),
-        _ => Cell::Empty,
+    if indices.is_empty() {
+        return Cell::Empty;
     }
+    let shape = images.shape();
+    let every = shape.width.max(shape.height).div_ceil(THUMBNAIL.1);
+    let (high, wide) = (shape.height.div_ceil(every), shape.width.div_ceil(every));
+    let plane = shape.height * shape.width;
+    let mut pixels = Vec::with_capacity(high * indices.len() * (wide + 1) * 3);
+    for y in 0..high {
+        for (place, index) in indices.iter().enumerate() {
+            if place > 0 {
+                pixels.extend(GAP);
+            }
+            let image = images.image(*index as usize);
+            for x in 0..wide {
+                let at = (y * shape.width + x) * every;
+                let channel = |channel: usize| image[channel * plane + at];
+                pixels.extend(if shape.channels == 3 { [0, 1, 2].map(channel) } else { [channel(0); 3] });
+            }
+        }
+    }
+    let width = indices.len() * (wide + 1) - 1;
+    Cell::Picture(Picture { width, height: high, pixels }, width * THUMBNAIL.0.div_ceil(wide).max(1))
 }
 
 /// The first `most` images of each class, from the label of each image.
@@ -73,7 +78,7 @@ fn firsts(labels: impl Iterator<Item = Option<u32>>, classes: usize, most: usize
 }
 
 #[cfg(test)]
-mod testing {
+pub(super) mod testing {
     use std::path::Path;
 
     use crate::progress::Stop;
@@ -81,7 +86,7 @@ mod testing {
     use crate::script::{Display, Given, Host, Mute, Session, display};
 
     /// What is shown of the value of a script.
-    pub(super) fn shown(script: &str) -> Display {
+    pub(in crate::script) fn shown(script: &str) -> Display {
         on_script_thread(|| {
             let given = Given { device: "cpu".into(), ..Given::default() };
             let host = Host::new(Box::new(Mute), Stop::default(), given);

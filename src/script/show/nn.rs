@@ -263,7 +263,7 @@ mod tests {
                  1  linear 784 to 10     7850  weight [10, 784], bias [10]\n    \
                  2  relu"
         );
-        let page = shown.page().unwrap();
+        let page = shown.page().unwrap().unwrap();
         assert!(page.contains("<td>linear 784 to 10</td><td class=\"fl-n\">7850</td>"), "{page}");
         assert!(page.contains("<tr class=\"fl-total\"><td>all</td><td></td><td class=\"fl-n\">7850</td>"), "{page}");
     }
@@ -291,7 +291,7 @@ mod tests {
         assert!(layers.rows.iter().any(|row| row.shapes.contains("weight [") && row.shapes.contains(", bias [")));
         let shown = Network::generator(generator).full();
         assert!(shown.text.starts_with("the generator of sndcgan: "), "{}", shown.text);
-        assert!(shown.page().unwrap().contains("<b>the generator of sndcgan</b>"));
+        assert!(shown.page().unwrap().unwrap().contains("<b>the generator of sndcgan</b>"));
     }
 
     #[test]

@@ -311,7 +311,7 @@ mod tests {
         let shown = grey.full();
         assert!(shown.html.as_ref().unwrap().contains("the first 32 of 40 images"));
         assert!(shown.bundle().unwrap().contains_key("image/png"));
-        assert!(shown.page().unwrap().contains("<img src=\"data:image/png;base64,"));
+        assert!(shown.page().unwrap().unwrap().contains("<img src=\"data:image/png;base64,"));
         // One colour image; signed values; bytes.
         let one = tensor((0..192).map(|v| v as f32 / 191.0).collect(), &[3, 8, 8]);
         assert!(picture(&one).is_some() && picture(&one.affine(2.0, -1.0).unwrap()).is_some());

@@ -25,7 +25,7 @@ pub(in crate::script) fn array(items: &Array) -> Display {
         return Display::text(line);
     }
     let plain = items.iter().take(ITEMS).all(|item| item.is_int() || item.as_float().is_ok() || item.is_bool());
-    let text = if plain { running(items) } else { listed(items.len(), items.iter().map(cut)) };
+    let text = if plain { running(items) } else { listed(items.len(), items.iter().map(written)) };
     Display::text(text)
 }
 
@@ -83,7 +83,12 @@ fn listed(length: usize, items: impl Iterator<Item = String>) -> String {
     format!("[\n{}\n]", lines.join("\n"))
 }
 
-/// A value on one line, cut where it is long.
+/// A value on one line as a script writes it, cut where it is long.
+fn written(value: &Dynamic) -> String {
+    if value.is_string() { format!("{:?}", cut(value)) } else { cut(value) }
+}
+
+/// A value on one line, cut where it is long; a string without quotes.
 fn cut(value: &Dynamic) -> String {
     let text = match (values(value) > LINE, value.is_string()) {
         // The text of a large one would be made to be thrown away.
@@ -144,7 +149,7 @@ pub(in crate::script) fn map(map: &Map) -> Display {
     let text = match line(inside(map.values()), || display::short_map(map)) {
         Some(line) => line,
         None => {
-            let items = map.iter().map(|(name, value)| format!("{name}: {}", cut(value)));
+            let items = map.iter().map(|(name, value)| format!("{name}: {}", written(value)));
             let text = listed(map.len(), items);
             format!("#{{{}}}", &text[1..text.len() - 1])
         }
@@ -153,8 +158,10 @@ pub(in crate::script) fn map(map: &Map) -> Display {
         return Display::text(text);
     }
     let mut table = Table::new(&["", ""]);
+    // Words and numbers under one another all begin at the left.
+    let numbers = map.values().all(|value| matches!(cell(value), Cell::Number(_)));
     for (name, value) in map.iter().take(ROWS) {
-        table.row([Cell::from(name.as_str()), cell(value)]);
+        table.row([Cell::from(name.as_str()), if numbers { cell(value) } else { cut(value).into() }]);
     }
     let rest = map.len().saturating_sub(ROWS);
     if rest > 0 {
@@ -182,33 +189,36 @@ mod tests {
         assert!(text.starts_with("[\n  0, 1, 2, ") && text.ends_with("199,\n  .. and 800 more\n]"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= LINE));
         let text = shown("let a = []; for i in 0..200 { a.push(i); } [a, 1, \"b\"]").text;
-        assert_eq!(text, "[\n  a list of 200 items,\n  1,\n  b,\n]");
+        assert_eq!(text, "[\n  a list of 200 items,\n  1,\n  \"b\",\n]");
         let text = shown("let a = []; for i in 0..70 { a.push(`item ${i}`); } a").text;
-        assert!(text.starts_with("[\n  item 0,\n") && text.ends_with("item 49,\n  .. and 20 more\n]"), "{text}");
+        assert!(
+            text.starts_with("[\n  \"item 0\",\n") && text.ends_with("\"item 49\",\n  .. and 20 more\n]"),
+            "{text}"
+        );
     }
 
     #[test]
     fn maps_with_the_same_keys_are_rows() {
         let shown = shown("[#{fd: 61.2, name: \"<script>\"}, #{fd: 9.0, name: \"b\"}]");
         assert_eq!(shown.text, "  fd  name\n61.2  <script>\n 9.0  b");
-        let page = shown.page().unwrap();
+        let page = shown.page().unwrap().unwrap();
         assert!(page.contains("<th class=\"fl-n\">fd</th><th>name</th>") && !page.contains("<script"), "{page}");
         assert!(page.contains("<td class=\"fl-n\">9.0</td><td>b</td>"), "{page}");
         // Other keys in one of them, or one map alone, are no table.
         assert_eq!(self::shown("[#{a: 1}, #{b: 2}]").html, None);
         assert_eq!(self::shown("[#{a: 1}]").html, None);
         let many = self::shown("let a = []; for i in 0..60 { a.push(#{i: i}); } a");
-        assert!(many.text.ends_with("and 10 more rows") && many.page().unwrap().contains("and 10 more rows"));
+        assert!(many.text.ends_with("and 10 more rows") && many.page().unwrap().unwrap().contains("and 10 more rows"));
     }
 
     #[test]
     fn a_map_is_a_table_of_names_and_values() {
         let shown = shown("#{lr: 0.1, name: \"a & b\", none: ()}");
         assert_eq!(shown.text, "#{lr: 0.1, name: \"a & b\", none: ()}");
-        let page = shown.page().unwrap();
+        let page = shown.page().unwrap().unwrap();
+        assert!(page.contains("<td>lr</td><td>0.1</td>") && page.contains("<td>a &amp; b</td>"), "{page}");
         assert!(
-            page.contains("<td>lr</td><td class=\"fl-n\">0.1</td>") && page.contains("<td>a &amp; b</td>"),
-            "{page}"
+            self::shown("#{a: 1, b: 2.5}").page().unwrap().unwrap().contains("<td>b</td><td class=\"fl-n\">2.5</td>")
         );
         let long = self::shown("let m = #{}; for i in 0..60 { m[`key${i}`] = i; } m");
         assert!(
