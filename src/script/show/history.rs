@@ -73,7 +73,7 @@ pub(super) fn charts(kept: &Kept) -> Vec<Figure> {
             .filter(|line| is_share(line) == shares && !line.points().is_empty())
             .map(|line| Series::new(line.name.replace('_', " "), line.points().to_vec()))
             .collect();
-        let look = Curves { width: if apart { 430.0 } else { 600.0 }, height: 260.0, ..Curves::default() };
+        let look = Curves { width: if apart { 390.0 } else { 600.0 }, height: 250.0, ..Curves::default() };
         figure::curves(&series, &look).ok()
     };
     [false, true].into_iter().filter_map(chart).collect()
