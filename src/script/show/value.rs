@@ -58,13 +58,12 @@ fn running(items: &Array) -> String {
     let mut lines = vec![String::from(" ")];
     for item in items.iter().take(ITEMS) {
         let text = display::short(item);
-        if let Some(last) = lines.last_mut() {
-            if last.chars().count() + text.chars().count() + 2 <= LINE {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + text.chars().count() + 2 <= LINE => {
                 last.push_str(&format!(" {text},"));
-                continue;
             }
+            _ => lines.push(format!("  {text},")),
         }
-        lines.push(format!("  {text},"));
     }
     let rest = items.len().saturating_sub(ITEMS);
     if rest > 0 {
