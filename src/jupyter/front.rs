@@ -42,9 +42,13 @@ pub struct JupyterFront {
 
 /// A value as the forms that a front end may choose from, and what goes with them.
 pub fn bundle(display: &Display) -> (Object, Object) {
-    let mut data = Object::new();
-    data.insert("text/plain".into(), display.text.clone().into());
-    (data, Object::new())
+    let data = display.bundle().unwrap_or_else(|error| {
+        // The words are there in any case.
+        let mut data = Object::new();
+        data.insert("text/plain".into(), format!("{}\n{error}", display.text).into());
+        data
+    });
+    (data, display.metadata())
 }
 
 impl JupyterFront {

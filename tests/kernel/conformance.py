@@ -28,7 +28,7 @@ class Fewlab(jupyter_kernel_test.KernelTests):
     code_page_something = "gan::train?"
     code_generate_error = "undefined_function()"
     code_execute_result = [
-        {"code": "1 + 2", "result": "3"},
+        {"code": "1+2", "result": "3"},
         {"code": '"a" + "b"', "result": "ab"},
         {"code": "[1.0, 2.5]", "result": "[1.0, 2.5]"},
     ]

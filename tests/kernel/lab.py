@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 from playwright.sync_api import expect, sync_playwright
 
-PATIENCE = 120_000
+PATIENCE = 60_000
 METADATA = {"kernelspec": {"name": "fewlab", "display_name": "Fewlab (Rhai)", "language": "rhai"}}
 OPTIONS = (
     '#{ steps: %d, batch: 16, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, '
@@ -157,7 +157,7 @@ class Lab(unittest.TestCase):
         page.keyboard.press("Escape")
         self.run_cell(3)
         self.ended(3)
-        expect(self.output(3)).to_contain_text("there is no variable `gan`")
+        expect(self.output(3)).to_contain_text("`gan` is a namespace")
         self.shot("7-restarted")
 
 
