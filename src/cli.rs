@@ -252,6 +252,14 @@ impl Front for RunFront {
         }
     }
 
+    fn complain(&self, text: &str) {
+        self.terminal.aside(|| complain(text));
+    }
+
+    fn input(&self, prompt: &str, secret: bool) -> Result<String> {
+        self.terminal.ask(prompt, secret)
+    }
+
     fn observer(&self) -> Arc<dyn Observer> {
         self.observer.clone()
     }

@@ -16,11 +16,12 @@ use reedline::{
 use crate::cli::{SessionArguments, stop_on_interrupt};
 use crate::error::{Error, Result};
 use crate::figure;
+use crate::notebook::{Notebook, magic};
 use crate::progress::{Observer, Picture, Stop};
 use crate::script::complete::{self, Names};
 use crate::script::highlight::{self, Class};
 use crate::script::session::{Completeness, completeness, on_script_thread};
-use crate::script::{Front, Given, Host, Session, display};
+use crate::script::{Front, Given, Host};
 use crate::terminal::{Manner, Terminal};
 
 /// Lines of history that are kept.
@@ -38,6 +39,11 @@ impl Front for TerminalFront {
         self.terminal.aside(|| say(text));
     }
 
+    fn complain(&self, text: &str) {
+        // A terminal that went away ends the session at its next read.
+        let _ = self.terminal.aside(|| writeln!(std::io::stderr(), "{text}"));
+    }
+
     fn show(&self, display: &crate::script::Display) {
         self.print(&display.text);
         for (name, picture) in &display.pictures {
@@ -47,6 +53,14 @@ impl Front for TerminalFront {
                 Err(error) => self.print(&error.to_string()),
             }
         }
+    }
+
+    fn input(&self, prompt: &str, secret: bool) -> Result<String> {
+        self.terminal.ask(prompt, secret)
+    }
+
+    fn interactive(&self) -> bool {
+        true
     }
 
     fn observer(&self) -> Arc<dyn Observer> {
@@ -82,51 +96,55 @@ pub fn main(arguments: &SessionArguments) -> Result<()> {
     let pictures = std::env::temp_dir().join(format!("fewlab-{}", std::process::id()));
     let terminal = Arc::new(Terminal::new(Manner::choose(false)));
     let front = TerminalFront { terminal: terminal.clone(), pictures, count: AtomicU64::new(0) };
-    let host = Host::new(Box::new(front), stop.clone(), given);
-    host.device()?;
+    let mut notebook = Notebook::new(Arc::new(front), stop.clone(), given, Path::new(""));
+    notebook.host().device()?;
     on_script_thread(|| {
-        let mut session = Session::new(host, Path::new(""));
-        let mut evaluate = |session: &mut Session, text: &str| {
+        let mut number = 1;
+        let mut evaluate = |notebook: &mut Notebook, text: &str| {
             stop.clear();
-            let result = session.cell(text);
+            let result = notebook.cell(text, number, true);
+            number += 1;
             terminal.close();
             match result {
-                Ok(value) if value.is_unit() => {}
-                Ok(value) => session.host().front().show(&display::full(&value)),
+                Ok(outcome) => {
+                    outcome.page.iter().for_each(|page| say(page));
+                    outcome.value.iter().for_each(|value| notebook.host().front().show(value));
+                }
                 Err(diagnostic) => say(&diagnostic.to_string()),
             }
         };
         match std::io::stdin().is_terminal() {
-            true => typed(&mut session, &mut evaluate),
-            false => piped(&mut session, &mut evaluate),
+            true => typed(&mut notebook, &mut evaluate),
+            false => piped(&mut notebook, &mut evaluate),
         }
     })?
 }
 
-type Evaluate<'a> = &'a mut dyn FnMut(&mut Session, &str);
+type Evaluate<'a> = &'a mut dyn FnMut(&mut Notebook, &str);
 
 /// Cells from a file or a pipe: lines, until they make a whole cell.
-fn piped(session: &mut Session, evaluate: Evaluate<'_>) -> Result<()> {
+fn piped(notebook: &mut Notebook, evaluate: Evaluate<'_>) -> Result<()> {
     let mut cell = String::new();
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
         cell.push_str(&line);
         cell.push('\n');
-        if !cell.trim().is_empty() && completeness(session.engine(), &cell) != Completeness::Incomplete {
-            evaluate(session, &cell);
+        let whole = magic::is_magic(&cell) || notebook.session().completeness(&cell) != Completeness::Incomplete;
+        if !cell.trim().is_empty() && whole {
+            evaluate(notebook, &cell);
             cell.clear();
         }
     }
     if !cell.trim().is_empty() {
-        evaluate(session, &cell);
+        evaluate(notebook, &cell);
     }
     Ok(())
 }
 
 /// Cells typed by a person.
-fn typed(session: &mut Session, evaluate: Evaluate<'_>) -> Result<()> {
+fn typed(notebook: &mut Notebook, evaluate: Evaluate<'_>) -> Result<()> {
     let names = Arc::new(Mutex::new(Names::default()));
-    let mut editor = editor(session, &names)?;
+    let mut editor = editor(notebook.host(), &names)?;
     say(&format!("fewlab {}: `help()` says what there is, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION")));
     let mut number = 1usize;
     loop {
@@ -139,12 +157,9 @@ fn typed(session: &mut Session, evaluate: Evaluate<'_>) -> Result<()> {
                 if text.is_empty() {
                     continue;
                 }
-                match question(text) {
-                    Some(about) => evaluate(session, &format!("help({about:?})")),
-                    None => evaluate(session, text),
-                }
+                evaluate(notebook, text);
                 number += 1;
-                *names.lock().unwrap_or_else(PoisonError::into_inner) = Names::of(session);
+                *names.lock().unwrap_or_else(PoisonError::into_inner) = Names::of(notebook.session());
             }
             Signal::CtrlD => return Ok(()),
             _ => {}
@@ -152,24 +167,18 @@ fn typed(session: &mut Session, evaluate: Evaluate<'_>) -> Result<()> {
     }
 }
 
-/// `name?` asks for help on a name.
-fn question(text: &str) -> Option<&str> {
-    let name = text.strip_suffix('?')?.trim_end();
-    name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':').then_some(name).filter(|name| !name.is_empty())
-}
-
-fn editor(session: &Session, names: &Arc<Mutex<Names>>) -> Result<Reedline> {
+fn editor(host: &Arc<Host>, names: &Arc<Mutex<Names>>) -> Result<Reedline> {
     const MENU: &str = "completions";
     let mut keys = default_emacs_keybindings();
     let tab = ReedlineEvent::UntilFound(vec![ReedlineEvent::Menu(MENU.into()), ReedlineEvent::MenuNext]);
     keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, tab);
     keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, ReedlineEvent::Edit(vec![EditCommand::InsertNewline]));
     let mut editor = Reedline::create()
-        .with_completer(Box::new(Completing { host: session.host().clone(), names: names.clone() }))
+        .with_completer(Box::new(Completing { host: Arc::clone(host), names: names.clone() }))
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(ColumnarMenu::default().with_name(MENU))))
         .with_edit_mode(Box::new(Emacs::new(keys)))
         .with_highlighter(Box::new(Colours))
-        .with_validator(Box::new(Whole { host: session.host().clone() }));
+        .with_validator(Box::new(Whole { host: Arc::clone(host) }));
     if let Some(path) = history_file() {
         // Without a history the session is still of use.
         if let Ok(history) = FileBackedHistory::with_file(HISTORY, path) {
@@ -215,14 +224,16 @@ impl Completer for Completing {
     fn complete(&mut self, line: &str, cursor: usize) -> CompletionResult {
         let Ok(engine) = self.host.engine() else { return CompletionResult::fresh(Vec::new()) };
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let found = complete::complete(&self.host, &engine, &names, line, cursor);
+        let (start, found) = magic::complete(line.get(..cursor).unwrap_or(line)).unwrap_or_else(|| {
+            let found = complete::complete(&self.host, &engine, &names, line, cursor);
+            (found.start, found.suggestions)
+        });
         let suggestions: Vec<Suggestion> = found
-            .suggestions
             .into_iter()
             .map(|suggestion| Suggestion {
                 value: suggestion.text,
                 description: Some(suggestion.about).filter(|about| !about.is_empty()),
-                span: Span::new(found.start, cursor),
+                span: Span::new(start, cursor),
                 ..Suggestion::default()
             })
             .collect();
@@ -237,9 +248,7 @@ struct Whole {
 impl Validator for Whole {
     fn validate(&self, text: &str) -> ValidationResult {
         match self.host.engine() {
-            Ok(engine)
-                if question(text.trim()).is_none() && completeness(&engine, text) == Completeness::Incomplete =>
-            {
+            Ok(engine) if !magic::is_magic(text) && completeness(&engine, text) == Completeness::Incomplete => {
                 ValidationResult::Incomplete
             }
             _ => ValidationResult::Complete,

@@ -8,13 +8,14 @@
 //! Everything here goes to standard error, so that standard output holds what the script prints and nothing else.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::{Style, StyledObject, Term, measure_text_width, style, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::error::{Error, Result};
 use crate::figure::significant;
 use crate::progress::{Observer, Step, beyond_steps};
 
@@ -85,6 +86,23 @@ impl Terminal {
     /// Clears the bars, lets `print` write to the terminal, and draws them again.
     pub fn aside<R>(&self, print: impl FnOnce() -> R) -> R {
         self.bars.suspend(print)
+    }
+
+    /// Asks the person for a line, hidden if it is `secret`.
+    ///
+    /// # Errors
+    /// Nobody is there: standard input is no terminal.
+    pub fn ask(&self, prompt: &str, secret: bool) -> Result<String> {
+        let term = Term::stderr();
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::new("nobody is there to answer `input`: standard input is no terminal")
+                .help("give the value with `param` and `--set`"));
+        }
+        let read = self.aside(|| {
+            term.write_str(prompt)?;
+            if secret { term.read_secure_line() } else { term.read_line() }
+        });
+        read.map_err(|error| Error::new(format!("cannot read a line from the terminal: {error}")))
     }
 
     /// Ends the bars of stages that did not end, so that an error can be printed below.

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::kernel::Kernel;
 use super::wire::{Message, PROTOCOL};
-use crate::notebook::magic::{self, MAGICS};
-use crate::script::complete::{self, Suggestion};
+use crate::notebook::magic;
+use crate::script::complete;
 use crate::script::inspect;
 use crate::script::session::{Completeness, completeness};
 
@@ -75,7 +75,7 @@ fn cursor(request: &Message) -> usize {
 /// How the text at the cursor could go on.
 pub fn complete(kernel: &Kernel, request: &Message) -> Value {
     let (code, cursor) = (request.text("code"), cursor(request));
-    let found = magics(&code[..cursor]).or_else(|| {
+    let found = magic::complete(&code[..cursor]).or_else(|| {
         let host = kernel.host.get()?;
         let engine = host.engine().ok()?;
         let found = complete::complete(host, &engine, &kernel.names(), code, cursor);
@@ -97,23 +97,6 @@ pub fn complete(kernel: &Kernel, request: &Message) -> Value {
         "cursor_end": end,
         "metadata": { "_jupyter_types_experimental": types },
     })
-}
-
-/// The magics that a line that begins with `%` could name.
-fn magics(before: &str) -> Option<(usize, Vec<Suggestion>)> {
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = &before[start..];
-    let word = line.trim_start();
-    if !word.starts_with('%') || word.contains(char::is_whitespace) {
-        return None;
-    }
-    let fits = MAGICS.iter().flat_map(|magic| {
-        ["%", "%%"].map(|mark| format!("{mark}{}", magic.name)).into_iter().filter_map(move |text| {
-            let exists = magic.usage.split(|c: char| c.is_whitespace() || c == ',').any(|part| part == text);
-            (exists && text.starts_with(word)).then(|| Suggestion { text, about: magic.doc.into(), kind: "magic" })
-        })
-    });
-    Some((start + line.len() - word.len(), fits.collect()))
 }
 
 /// What the name at the cursor is.
@@ -189,15 +172,5 @@ mod tests {
         assert_eq!(indent("fn f(a) {"), "    ");
         assert_eq!(indent("fn f(a) {\n    let b = [\n"), "        ");
         assert_eq!(indent("    let b ="), "    ");
-    }
-
-    #[test]
-    fn magics_go_on_at_the_start_of_a_line() {
-        let texts = |before: &str| -> Vec<String> {
-            magics(before).into_iter().flat_map(|(_, found)| found).map(|suggestion| suggestion.text).collect()
-        };
-        assert_eq!(texts("let a = 1;\n%ti"), ["%time", "%timeit"]);
-        assert_eq!(texts("%%ca"), ["%%capture"]);
-        assert!(magics("7 % ti").is_none());
     }
 }

@@ -6,6 +6,7 @@ use super::timing::{seconds, timeit};
 use super::{Notebook, Outcome};
 use crate::error::{Error, Result};
 use crate::options::Value;
+use crate::script::complete::Suggestion;
 use crate::script::{Diagnostic, Display, display};
 use crate::table::{self, Row};
 
@@ -171,6 +172,23 @@ pub fn is_magic(text: &str) -> bool {
     let text = text.trim();
     (text.starts_with('%') && text[1..].starts_with(|c: char| c == '%' || c.is_alphabetic()))
         || question(text).is_some()
+}
+
+/// The magics that a line that begins with `%` could name.
+pub fn complete(before: &str) -> Option<(usize, Vec<Suggestion>)> {
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = &before[start..];
+    let word = line.trim_start();
+    if !word.starts_with('%') || word.contains(char::is_whitespace) {
+        return None;
+    }
+    let fits = MAGICS.iter().flat_map(|magic| {
+        ["%", "%%"].map(|mark| format!("{mark}{}", magic.name)).into_iter().filter_map(move |text| {
+            let exists = magic.usage.split(|c: char| c.is_whitespace() || c == ',').any(|part| part == text);
+            (exists && text.starts_with(word)).then(|| Suggestion { text, about: magic.doc.into(), kind: "magic" })
+        })
+    });
+    Some((start + line.len() - word.len(), fits.collect()))
 }
 
 /// Does what a magic is for.
@@ -363,5 +381,15 @@ mod tests {
             assert!(magic.usage.contains(&format!("%{}", magic.name)), "{}", magic.name);
             assert!(magic.doc.ends_with('.'), "{}", magic.name);
         }
+    }
+
+    #[test]
+    fn magics_go_on_at_the_start_of_a_line() {
+        let texts = |before: &str| -> Vec<String> {
+            complete(before).into_iter().flat_map(|(_, found)| found).map(|suggestion| suggestion.text).collect()
+        };
+        assert_eq!(texts("let a = 1;\n%ti"), ["%time", "%timeit"]);
+        assert_eq!(texts("%%ca"), ["%%capture"]);
+        assert!(complete("7 % ti").is_none());
     }
 }

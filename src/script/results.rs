@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{Dynamic, Engine, EvalAltResult, Position};
+use rhai::Dynamic;
 
-use crate::error::Error;
-use crate::script::display::{self, Show};
-use crate::script::{Fallible, raise};
+use crate::error::{Error, Result};
+use crate::script::display::Show;
 
 /// The texts and the last values of a session's cells.
 #[derive(Clone)]
@@ -18,11 +17,11 @@ pub struct Results {
 
 /// The texts of cells, by number.
 #[derive(Clone, Default)]
-struct Inputs(Arc<Mutex<BTreeMap<usize, String>>>);
+pub(in crate::script) struct Inputs(Arc<Mutex<BTreeMap<usize, String>>>);
 
 /// The last values of cells, by number.
 #[derive(Clone)]
-struct Outputs {
+pub(in crate::script) struct Outputs {
     most: usize,
     values: Arc<Mutex<VecDeque<(usize, Dynamic)>>>,
 }
@@ -77,37 +76,41 @@ impl Show for Outputs {
     }
 }
 
-/// Makes the types of `In` and `Out` known.
-pub fn register(engine: &mut Engine) {
-    display::know::<Inputs>(engine);
-    display::know::<Outputs>(engine);
-    engine.register_indexer_get(|inputs: &mut Inputs, number: i64| -> Fallible<String> {
-        let inputs = held(&inputs.0);
+impl Inputs {
+    /// The text of the cell with this number; a negative one counts from the last.
+    ///
+    /// # Errors
+    /// There was no such cell.
+    pub fn at(&self, number: i64) -> Result<String> {
+        let inputs = held(&self.0);
         let found = match number {
-            // From the end, as in an array.
             ..0 => inputs.values().rev().nth((-1 - number) as usize),
             _ => inputs.get(&(number as usize)),
         };
-        found.cloned().ok_or_else(|| missing("In", number, "no cell with this number was evaluated"))
-    });
-    engine.register_indexer_get(|outputs: &mut Outputs, number: i64| -> Fallible<Dynamic> {
-        let values = held(&outputs.values);
+        found.cloned().ok_or_else(|| missing("In", number).help("no cell with this number was evaluated"))
+    }
+}
+
+impl Outputs {
+    /// The value of the cell with this number; a negative one counts from the last.
+    ///
+    /// # Errors
+    /// The cell gave none, or its value was let go.
+    pub fn at(&self, number: i64) -> Result<Dynamic> {
+        let values = held(&self.values);
         let found = match number {
             ..0 => values.iter().rev().nth((-1 - number) as usize),
             _ => values.iter().find(|(known, _)| *known == number as usize),
         };
         found.map(|(_, value)| value.clone()).ok_or_else(|| {
-            missing(
-                "Out",
-                number,
-                &format!("the last {} values of cells are kept; this cell is older or gave none", outputs.most),
-            )
+            missing("Out", number)
+                .help(format!("the last {} values of cells are kept; this cell is older or gave none", self.most))
         })
-    });
+    }
 }
 
-fn missing(name: &str, number: i64, help: &str) -> Box<EvalAltResult> {
-    raise(Error::new(format!("there is no `{name}[{number}]`")).help(help), Position::NONE)
+fn missing(name: &str, number: i64) -> Error {
+    Error::new(format!("there is no `{name}[{number}]`"))
 }
 
 #[cfg(test)]
@@ -117,12 +120,6 @@ mod tests {
     #[test]
     fn old_values_are_let_go() {
         let results = Results::new(2);
-        let mut engine = Engine::new();
-        register(&mut engine);
-        let mut scope = rhai::Scope::new();
-        for (name, value) in results.variables() {
-            scope.push_dynamic(name, value);
-        }
         let tensor = Arc::new(());
         results.output(1, Dynamic::from(Arc::clone(&tensor)));
         assert_eq!(Arc::strong_count(&tensor), 2);
@@ -131,8 +128,10 @@ mod tests {
             results.output(number, Dynamic::from_int(number as i64 * 10));
         }
         assert_eq!(Arc::strong_count(&tensor), 1);
-        assert_eq!(engine.eval_with_scope::<i64>(&mut scope, "Out[4] + Out[-2]").unwrap(), 70);
-        assert_eq!(engine.eval_with_scope::<String>(&mut scope, "In[2] + In[-1]").unwrap(), "cell 2cell 4");
-        assert!(engine.eval_with_scope::<Dynamic>(&mut scope, "Out[1]").is_err());
+        let value = |number| results.outputs.at(number).unwrap().as_int().unwrap();
+        assert_eq!((value(4), value(-2)), (40, 30));
+        assert_eq!(results.inputs.at(2).unwrap() + &results.inputs.at(-1).unwrap(), "cell 2cell 4");
+        assert_eq!(results.outputs.at(1).unwrap_err().message, "there is no `Out[1]`");
+        assert_eq!(results.inputs.at(-9).unwrap_err().message, "there is no `In[-9]`");
     }
 }

@@ -159,7 +159,9 @@ impl Session {
         match result {
             // A loop that was interrupted gave what it had reached; the cell ends here all the same.
             Ok(Ok(_)) if self.host.front().interactive() && self.host.stop().raised() => {
-                Err(Error::interrupted("interrupted").help("what a training had reached is kept; its `train` goes on").into())
+                Err(Error::interrupted("interrupted")
+                    .help("what a training had reached is kept; its `train` goes on")
+                    .into())
             }
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => match exit_value(&error) {

@@ -62,7 +62,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Penalty: fewlab::gan::PENALTIES, Paper::Free;
         Method: fewlab::gan::METHODS, Paper::Cited;
         Metric: fewlab::metric::METRICS, Paper::Cited;
-        Metric: fewlab::metric::METRICS, Paper::Cited;
+        Magic: fewlab::notebook::magic::MAGICS, Paper::Free;
     }
     (walked, found)
 }

@@ -16,6 +16,7 @@ mod label;
 mod metric;
 mod nn;
 mod operators;
+mod results;
 mod ssl;
 mod tensor;
 
@@ -33,7 +34,6 @@ use crate::table::Row;
 
 /// Makes everything known to `engine`.
 pub fn register(engine: &mut Engine) {
-    super::results::register(engine);
     general::register(engine);
     operators::register(engine);
     tensor::register(engine);
@@ -43,6 +43,7 @@ pub fn register(engine: &mut Engine) {
     label::register(engine);
     gan::register(engine);
     history::register(engine);
+    results::register(engine);
     figure::register(engine);
     metric::register(engine);
 }

@@ -19,6 +19,8 @@ crate::options! {
     pub struct BuildOptions("nn::build") {
         /// Numbers in a latent, of a generator.
         pub z: usize = 128,
+        /// Cut the latent into equal parts: the first makes the start of the image, each block's norms see one of the others.
+        pub hierarchical_z: bool = false,
         /// Classes that the network is conditioned on; 0 for none.
         pub classes: usize = 0,
         /// Pixels of the images, down and across.
@@ -123,7 +125,7 @@ fn build_network(ctx: &NativeCallContext, name: &str, options: &BuildOptions) ->
         size: options.size,
         classes: options.classes,
         z_dim: options.z,
-        hierarchical_z: false,
+        hierarchical_z: options.hierarchical_z && part == "generator",
         channels: options.channels,
         norm: options.norm,
         spectral_norm: options.spectral_norm,
