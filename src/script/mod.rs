@@ -98,7 +98,8 @@ pub fn engine(host: &Arc<Host>) -> Engine {
     engine.set_default_tag(Dynamic::from(Arc::clone(host)));
     engine.set_max_call_levels(1_000);
     engine.set_max_expr_depths(512, 512);
-    engine.set_max_strings_interned(4_096);
+    // Keeping one copy of equal strings costs more than it saves: a full store is searched through at each new string.
+    engine.set_max_strings_interned(0);
 
     let front = Arc::clone(host);
     engine.on_print(move |text| front.front().print(text));
@@ -131,6 +132,10 @@ pub fn engine(host: &Arc<Host>) -> Engine {
         // A function of floats called with whole numbers. Only when no overload takes the arguments as they are:
         // the hook also runs when a function that was found has failed.
         if !args.iter().any(|arg| arg.is_int()) || args.len() > 8 {
+            return Ok(None);
+        }
+        // `a += 1` that nothing is bound for is tried as `a = a + 1` next. Strings are put together by it.
+        if name.ends_with('=') && !matches!(name, "==" | "!=" | "<=" | ">=") {
             return Ok(None);
         }
         let Some(host) = ctx.tag().read_lock::<Arc<Host>>().map(|host| Arc::clone(&host)) else { return Ok(None) };
