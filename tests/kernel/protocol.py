@@ -428,6 +428,45 @@ class Strangers(Case):
                 return
 
 
+class Habits(unittest.TestCase):
+    def test_questions_before_anybody_subscribes(self):
+        """As VS Code does: kernel_info on both channels, again and again, then a silent cell, then the subscription."""
+        manager = KernelManager(kernel_name="fewlab")
+        manager.start_kernel()
+        self.addCleanup(manager.shutdown_kernel, now=True)
+        info = manager.get_connection_info()
+        session = Session(key=manager.session.key)
+        context = zmq.Context.instance()
+
+        def connected(port, kind=zmq.DEALER):
+            found = context.socket(kind)
+            found.linger = 0
+            found.connect(f"tcp://{info['ip']}:{info[port]}")
+            self.addCleanup(found.close)
+            return found
+
+        shell, control = connected("shell_port"), connected("control_port")
+        for _ in range(3):
+            for channel in (shell, control):
+                session.send(channel, "kernel_info_request", {})
+                self.assertTrue(channel.poll(PATIENCE * 1000))
+                content = session.recv(channel)[1]["content"]
+                self.assertEqual(content["language_info"]["file_extension"], ".rhai")
+                self.assertIn("kernel subshells", content["supported_features"])
+        session.send(shell, "execute_request", {"code": "let quiet = 1;", "silent": True, "store_history": False})
+        self.assertTrue(shell.poll(PATIENCE * 1000))
+        self.assertEqual(session.recv(shell)[1]["content"]["status"], "ok")
+        published = connected("iopub_port", zmq.SUB)
+        published.setsockopt(zmq.SUBSCRIBE, b"")
+        while not published.poll(200):
+            session.send(shell, "execute_request", {"code": "quiet + 1"})
+        self.assertEqual(session.recv(published)[1]["parent_header"]["msg_type"], "execute_request")
+        for kind in ("debug_request", "connect_request"):
+            session.send(control, kind, {})
+            self.assertTrue(control.poll(PATIENCE * 1000))
+            self.assertEqual(session.recv(control)[1]["content"]["status"], "error")
+
+
 class Life(unittest.TestCase):
     def test_history_outlives_the_kernel(self):
         with tempfile.TemporaryDirectory() as state:
