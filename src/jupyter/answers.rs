@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::connection::Connection;
 use super::kernel::Kernel;
 use super::wire::{Message, PROTOCOL};
 use crate::notebook::magic;
@@ -34,6 +35,18 @@ pub fn kernel_info() -> Value {
         ],
         "supported_features": ["kernel subshells"],
         "debugger": false,
+    })
+}
+
+/// Where the kernel listens.
+pub fn ports(connection: &Connection) -> Value {
+    json!({
+        "status": "ok",
+        "shell_port": connection.shell_port,
+        "iopub_port": connection.iopub_port,
+        "stdin_port": connection.stdin_port,
+        "hb_port": connection.hb_port,
+        "control_port": connection.control_port,
     })
 }
 

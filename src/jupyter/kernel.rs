@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::comm::Comms;
+use super::connection::Connection;
 use super::iopub::Iopub;
 use super::wire::{Message, Object, Wire};
 use crate::error::Result;
@@ -46,6 +47,8 @@ pub struct Kernel {
     pub answers: UnboundedSender<(Channel, Message)>,
     /// What a session begins with.
     pub given: Given,
+    /// Where it listens.
+    pub connection: Connection,
     /// The header of the request whose cell the main shell runs.
     running: Mutex<Option<Arc<Object>>>,
     /// The number of the last cell that was kept.
@@ -69,7 +72,12 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Kernel {
     /// A kernel that evaluates nothing yet.
-    pub fn new(wire: Arc<Wire>, answers: UnboundedSender<(Channel, Message)>, given: Given) -> Self {
+    pub fn new(
+        connection: &Connection,
+        wire: Arc<Wire>,
+        answers: UnboundedSender<(Channel, Message)>,
+        given: Given,
+    ) -> Self {
         let iopub = Arc::new(Iopub::new(Arc::clone(&wire)));
         Self {
             comms: Comms::new(Arc::clone(&wire), Arc::clone(&iopub)),
@@ -77,6 +85,7 @@ impl Kernel {
             iopub,
             answers,
             given,
+            connection: connection.clone(),
             running: Mutex::default(),
             count: AtomicUsize::new(0),
             host: OnceLock::new(),

@@ -31,7 +31,7 @@ const PARENT_CHECK: Duration = Duration::from_secs(1);
 pub fn serve(connection: &Connection, given: Given) -> Result<()> {
     let wire = Arc::new(Wire::new(&connection.key)?);
     let (sender, receiver) = unbounded_channel();
-    let kernel = Arc::new(Kernel::new(wire, sender, given));
+    let kernel = Arc::new(Kernel::new(connection, wire, sender, given));
     kernel.set_main(start_shell(&kernel, true)?);
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -193,6 +193,7 @@ fn answer(kernel: &Arc<Kernel>, channel: Channel, request: &Message) {
             return;
         }
         "comm_close" => return kernel.comms.closed(request),
+        "connect_request" => answers::ports(&kernel.connection),
         "usage_request" => answers::usage(),
         "interrupt_request" => {
             kernel.interrupt();

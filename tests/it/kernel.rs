@@ -87,6 +87,7 @@ fn front_ends_run_notebooks() {
 }
 
 #[test]
+#[allow(clippy::print_stderr)] // Whoever reads along is told what did not run.
 fn jupyterlab_shows_a_session() {
     let browser = ["chromium", "chromium-browser", "google-chrome"]
         .iter()

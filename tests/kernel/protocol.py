@@ -461,10 +461,10 @@ class Habits(unittest.TestCase):
         while not published.poll(200):
             session.send(shell, "execute_request", {"code": "quiet + 1"})
         self.assertEqual(session.recv(published)[1]["parent_header"]["msg_type"], "execute_request")
-        for kind in ("debug_request", "connect_request"):
+        for kind, status in (("debug_request", "error"), ("connect_request", "ok"), ("usage_request", "ok")):
             session.send(control, kind, {})
             self.assertTrue(control.poll(PATIENCE * 1000))
-            self.assertEqual(session.recv(control)[1]["content"]["status"], "error")
+            self.assertEqual(session.recv(control)[1]["content"]["status"], status)
 
 
 class Life(unittest.TestCase):
