@@ -21,6 +21,8 @@ pub(crate) struct Axis {
     low: f64,
     high: f64,
     log: bool,
+    /// Whether there is nothing between whole numbers.
+    whole: bool,
     /// What is written on it, and at which level.
     ticks: Vec<(f64, String)>,
 }
@@ -40,13 +42,19 @@ impl Axis {
             };
             (low, high) = (low - half, high + half);
         }
-        Self { low, high, log, ticks: Vec::new() }
+        Self { low, high, log, whole: false, ticks: Vec::new() }
     }
 
     /// An axis of as many rows as there are names, the first at the top.
     pub(crate) fn rows(names: impl ExactSizeIterator<Item = String>) -> Self {
         let (low, high) = (names.len() as f64, 0.0);
-        Self { low, high, log: false, ticks: names.enumerate().map(|(i, name)| (i as f64 + 0.5, name)).collect() }
+        Self {
+            low,
+            high,
+            log: false,
+            whole: true,
+            ticks: names.enumerate().map(|(i, name)| (i as f64 + 0.5, name)).collect(),
+        }
     }
 
     /// The same axis with its ends moved out by this share of its length.
@@ -57,10 +65,19 @@ impl Axis {
         self
     }
 
+    /// The same axis of things that are counted, such as steps: only whole numbers are written on it.
+    pub(crate) fn counting(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
     /// The same axis with round numbers written on it, about `count` of them.
     pub(crate) fn marked(mut self, count: usize) -> Self {
-        let values =
+        let mut values =
             if self.log { log_ticks(self.low, self.high, count) } else { linear_ticks(self.low, self.high, count) };
+        if self.whole && values.iter().any(|value| value.fract() == 0.0) {
+            values.retain(|value| value.fract() == 0.0);
+        }
         let step = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(f64::INFINITY, f64::min);
         let tick = |value: f64| (self.level(value), number(value, if self.log { value } else { step }));
         self.ticks = values.into_iter().map(tick).collect();
@@ -309,6 +326,14 @@ mod tests {
         assert_eq!(written(1.0, 1000.0, true, 4), ["1", "10", "100", "1000"]);
         assert_eq!(written(0.001, 0.1, true, 4), ["0.001", "0.01", "0.1"]);
         assert_eq!(written(20.0, 90.0, true, 4), ["20", "40", "60", "80"]);
+    }
+
+    #[test]
+    fn nothing_is_written_between_steps() {
+        let texts = |axis: Axis| axis.marked(8).ticks.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(texts(Axis::new(42.0, 44.0, false))[1], "42.2");
+        assert_eq!(texts(Axis::new(42.0, 44.0, false).counting()), ["42", "43", "44"]);
+        assert_eq!(texts(Axis::new(0.0, 20.0, false).counting()), ["0", "5", "10", "15", "20"]);
     }
 
     #[test]

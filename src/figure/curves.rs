@@ -89,7 +89,9 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
         }));
     };
     let (low, high) = vertical(&lines).unwrap_or((0.0, 1.0));
-    let (x, y) = (Axis::new(left, right, false), Axis::new(low, high, options.log_y).padded(0.04));
+    let across = Axis::new(left, right, false);
+    let across = if options.x_label == "step" { across.counting() } else { across };
+    let (x, y) = (across, Axis::new(low, high, options.log_y).padded(0.04));
     let Range { start: low, end: high } = y.range();
     let mut figure = Figure::new(options.width, options.height, says(series, options));
     let key = series.iter().enumerate().map(|(i, line)| (line.name.clone(), i)).collect();
