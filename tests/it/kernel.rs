@@ -97,3 +97,8 @@ fn jupyterlab_shows_a_session() {
         None => eprintln!("skipped: JupyterLab in a browser; there is no chromium or google-chrome on this machine"),
     }
 }
+
+#[test]
+fn the_notebooks_give_what_is_saved_in_them() {
+    against_the_kernel(&program("notebooks.py"), &[]);
+}
