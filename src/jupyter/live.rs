@@ -196,7 +196,7 @@ impl Observer for Live {
 
     fn note(&self, text: &str) {
         let parent = Arc::clone(&self.state().parent);
-        self.kernel.iopub.print(super::iopub::Stream::Err, &parent, &format!("{text}\n"));
+        self.kernel.iopub.print(super::iopub::Stream::Out, &parent, &format!("{text}\n"));
     }
 
     fn end(&self, stage: &str, summary: &str) {
@@ -258,7 +258,7 @@ impl Stage {
         let mut html = format!(
             "<div style=\"max-width:660px;font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);\
              color:var(--jp-ui-font-color1,inherit)\"><div style=\"display:flex;gap:8px;align-items:baseline\">\
-             <b>{mark}{}</b><span style=\"font-variant-numeric:tabular-nums;white-space:pre-wrap\">{}</span></div>\
+             <b style=\"white-space:nowrap\">{mark}{}</b><span style=\"font-variant-numeric:tabular-nums;white-space:pre-wrap\">{}</span></div>\
              <div style=\"height:4px;border-radius:2px;background:rgba(128,128,128,.25);margin:4px 0 8px\">\
              <div style=\"height:4px;border-radius:2px;width:{share:.1}%;background:{colour}\"></div></div>",
             figure::escape(&self.name),

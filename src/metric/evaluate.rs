@@ -149,7 +149,11 @@ impl Evaluation<'_> {
             }
         }
         let scores = Scores { rows: rows.into_iter().flatten().collect() };
-        let first = scores.rows.first().map(|row| format!("{} {:.4}", row.label, row.value)).unwrap_or_default();
+        let first = scores
+            .rows
+            .first()
+            .map(|row| format!("{} {}", row.label, super::scores::short(row.value)))
+            .unwrap_or_default();
         job.observer.end(STAGE, &first);
         Ok(scores)
     }

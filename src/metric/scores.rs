@@ -133,7 +133,7 @@ impl fmt::Display for Scores {
 }
 
 /// Four significant digits, without an exponent where people do not expect one.
-fn short(x: f64) -> String {
+pub(super) fn short(x: f64) -> String {
     if x == 0. {
         return "0".into();
     }

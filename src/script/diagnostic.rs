@@ -97,7 +97,7 @@ impl Diagnostic {
             }
         }
         let syntax = matches!(innermost, EvalAltResult::ErrorParsing(..));
-        Self { error: describe(innermost, context), place: place.map(Box::new), calls, syntax }
+        Self { error: describe(innermost, place.as_ref(), context), place: place.map(Box::new), calls, syntax }
     }
 
     /// What sort of failure it is: `Interrupted`, `SyntaxError` or `Error`.
@@ -147,7 +147,7 @@ impl Diagnostic {
 }
 
 /// The message for the innermost error.
-fn describe(error: &EvalAltResult, context: &Context<'_>) -> Error {
+fn describe(error: &EvalAltResult, place: Option<&Place>, context: &Context<'_>) -> Error {
     use EvalAltResult as E;
     match error {
         E::ErrorRuntime(value, _) => thrown(value),
@@ -162,7 +162,7 @@ fn describe(error: &EvalAltResult, context: &Context<'_>) -> Error {
             let namespaces = context.manual.namespaces();
             table::unknown("namespace", name, namespaces)
         }
-        E::ErrorPropertyNotFound(name, _) => Error::new(format!("there is no property `{name}`")),
+        E::ErrorPropertyNotFound(name, _) => missing_key(name, place, context),
         E::ErrorDotExpr(text, _) => property(text, context),
         E::ErrorIndexingType(text, _) => indexing(text),
         E::ErrorIndexNotFound(index, _) => Error::new(format!("there is nothing at the index `{index}`")),
@@ -324,6 +324,29 @@ fn variable_not_found(name: &str, context: &Context<'_>) -> Error {
     match table::closest(name, context.variables.iter().map(String::as_str)) {
         Some(near) => error.help(format!("a similar variable exists: `{near}`")),
         None => error,
+    }
+}
+
+/// A key that a map does not have, with the one that is near if the map is a variable.
+fn missing_key(name: &str, place: Option<&Place>, context: &Context<'_>) -> Error {
+    let error = Error::new(format!("the map has no key `{name}`"));
+    // The place is that of the key: before it stands the map.
+    let map = place.and_then(|place| {
+        let before: String = place.text.chars().take(place.column.saturating_sub(1)).collect();
+        let before = before.trim_end_matches(['.', '[', ' ']);
+        let name = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
+        context.host.global(name).ok().flatten()?.try_cast::<Map>()
+    });
+    match map {
+        Some(map) if map.is_empty() => error.help("the map is empty"),
+        Some(map) => match table::closest(name, map.keys().map(|key| key.as_str())) {
+            Some(near) => error.help(format!("a similar key exists: `{near}`")),
+            None => {
+                let keys = map.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                error.help(format!("its keys are {keys}; `\"{name}\" in map` asks whether there is one"))
+            }
+        },
+        None => error.help(format!("`\"{name}\" in map` asks whether there is one")),
     }
 }
 

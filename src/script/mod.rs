@@ -151,21 +151,9 @@ pub fn engine(host: &Arc<Host>) -> Engine {
         ctx.call_native_fn_raw(name, is_method, &mut refs).map(Some)
     });
 
-    engine.on_map_missing_property(|map, name, _| {
-        let near = crate::table::closest(name, map.keys().map(|key| key.as_str()));
-        let error = Error::new(format!("the map has no key `{name}`"));
-        Err(raise(
-            match (near, map.len()) {
-                (Some(near), _) => error.help(format!("a similar key exists: `{near}`")),
-                (None, 0) => error.help("the map is empty"),
-                (None, _) => error.help(format!(
-                    "its keys are {}; `\"{name}\" in map` asks whether there is one",
-                    map.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-                )),
-            },
-            Position::NONE,
-        ))
-    });
+    // A key that is read and missing is an error; one that is set is made. (Rhai's hook for missing keys would name those that
+    // are near, but cannot tell the two apart.)
+    engine.set_fail_on_invalid_map_property(true);
 
     engine.register_type_with_name::<FnPtr>("function");
     bind::register(&mut engine);
