@@ -333,7 +333,7 @@ mod tests {
         let texts = |axis: Axis| axis.marked(8).ticks.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
         assert_eq!(texts(Axis::new(42.0, 44.0, false))[1], "42.2");
         assert_eq!(texts(Axis::new(42.0, 44.0, false).counting()), ["42", "43", "44"]);
-        assert_eq!(texts(Axis::new(0.0, 20.0, false).counting()), ["0", "5", "10", "15", "20"]);
+        assert_eq!(texts(Axis::new(0.0, 24.0, false).counting()), ["0", "5", "10", "15", "20"]);
     }
 
     #[test]
