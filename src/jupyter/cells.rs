@@ -47,6 +47,8 @@ impl Evaluator {
     fn request(&mut self, request: &Message) {
         let parent = Arc::new(request.header.clone());
         let kernel = Arc::clone(&self.kernel);
+        // Before anybody can see that the cell runs: an interrupt after that is meant for it.
+        self.stop.clear();
         match self.main {
             true => kernel.begin(&parent),
             false => kernel.iopub.status("busy", &parent),
@@ -82,7 +84,6 @@ impl Evaluator {
             ids: request.ids.clone(),
             answers_input: request.flag("allow_stdin", true),
         });
-        self.stop.clear();
         let result = if code.trim().is_empty() { Ok(Outcome::default()) } else { self.cell(code, number, kept) };
         self.front.end();
         if self.main {
