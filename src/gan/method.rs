@@ -1,7 +1,7 @@
 //! The methods of "High-Fidelity Image Generation With Fewer Labels", each a few settings.
 
 use crate::gan::TrainOptions;
-use crate::gan::train::Labels;
+use crate::gan::options::Labels;
 use crate::table::Row;
 
 /// A named set of training options.

@@ -6,7 +6,9 @@
 pub mod arch;
 mod loss;
 mod method;
+mod model;
 mod network;
+mod options;
 mod penalty;
 mod sample;
 mod train;
@@ -14,10 +16,12 @@ mod train;
 pub use arch::{ARCHITECTURES, Blueprint};
 pub use loss::{Adversarial, LOSSES, Loss};
 pub use method::{METHODS, Method};
+pub use model::{Gan, Hook};
 pub use network::{Discriminator, Generator, Heads, Verdict};
+pub use options::{Labels, TrainOptions};
 pub use penalty::{PENALTIES, Penalty, Regulariser, Scene};
 pub use sample::Samples;
-pub use train::{Gan, Hook, Labels, TrainOptions, train};
+pub use train::train;
 
 use crate::error::Result;
 use crate::table;

@@ -1,0 +1,300 @@
+//! A generator and a discriminator in training, with everything that a step changes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::data::{BatchOptions, Labelled, Shape};
+use crate::error::{Error, Result};
+use crate::gan::arch::Blueprint;
+use crate::gan::network::{Discriminator, Generator, Heads};
+use crate::gan::options::{Labels, TrainOptions};
+use crate::gan::train::{Training, labels_hash};
+use crate::gan::{Adversarial, Regulariser};
+use crate::nn::{Adam, Average, Fit, Optimiser, checkpoint};
+use crate::options::{Settings, Value};
+use crate::progress::Job;
+use crate::tensor::{Device, Rng, Tensor};
+
+/// What runs after a step, with the GAN as it is then; returns numbers to report.
+pub type Hook<'a> = &'a mut dyn FnMut(&Gan, u64) -> Result<()>;
+
+/// A generator and a discriminator in training.
+pub struct Gan {
+    /// The options; learning rates and weights may change between trainings.
+    pub options: TrainOptions,
+    /// What samples come from: the averaged generator if there is an average, else the generator itself.
+    pub(super) average: Option<(Generator, Average)>,
+    pub(super) generator: Arc<Generator>,
+    pub(super) discriminator: Arc<Discriminator>,
+    pub(super) g_optimiser: Adam,
+    pub(super) d_optimiser: Adam,
+    pub(super) classes: Vec<String>,
+    pub(super) step: u64,
+    shape: Shape,
+    pub(super) device: Device,
+    /// What was changed by hand, and after which step.
+    pub changes: Vec<(u64, String)>,
+}
+
+impl Gan {
+    /// New networks for `data`.
+    ///
+    /// # Errors
+    /// An option is out of range or names nothing.
+    pub fn new(data: &Labelled, options: TrainOptions, device: &Device) -> Result<Self> {
+        options.check()?;
+        Adversarial::of(&options.loss)?;
+        Regulariser::of(&options.penalty)?;
+        let shape = data.shape();
+        if shape.height != shape.width {
+            return Err(Error::new(format!(
+                "the images are {}x{}, the architectures are for square ones",
+                shape.height, shape.width
+            ))
+            .help("load the data with `size: 32`"));
+        }
+        let classes = match options.labels {
+            Labels::Given => data.classes().to_vec(),
+            Labels::Single => vec!["any".to_string()],
+        };
+        if classes.is_empty() {
+            return Err(Error::new(format!("`{}` has no classes", data.name())).help("use the method `single_label`"));
+        }
+        let blueprint = |generator: bool| Blueprint {
+            colours: shape.channels,
+            size: shape.height,
+            classes: classes.len(),
+            z_dim: options.z_dim,
+            hierarchical_z: generator && options.hierarchical_z,
+            channels: if generator { options.g_channels } else { options.d_channels },
+            norm: if generator { options.g_norm } else { options.d_norm },
+            spectral_norm: if generator { options.g_spectral_norm } else { options.d_spectral_norm },
+            init: options.init,
+            upsample: options.upsample,
+            shortcut_kernel: options.shortcut_kernel,
+            pool: options.pool,
+        };
+        let generator = Generator::new(&options.generator, &blueprint(true), options.seed, device)?;
+        let heads = Heads { projection: options.labels == Labels::Given, rotation: options.rotates() };
+        let discriminator = Discriminator::new(&options.discriminator, &blueprint(false), heads, options.seed, device)?;
+        let g_optimiser = Adam::new(generator.store().params(), options.g_lr, options.betas, 1e-8)?;
+        let d_optimiser = Adam::new(discriminator.store().params(), options.d_lr, options.betas, 1e-8)?;
+        let average = if options.ema > 0.0 { Some((generator.copy()?, Average::new(options.ema))) } else { None };
+        let (generator, discriminator) = (Arc::new(generator), Arc::new(discriminator));
+        Ok(Self {
+            options,
+            average,
+            generator,
+            discriminator,
+            g_optimiser,
+            d_optimiser,
+            classes,
+            step: 0,
+            shape,
+            device: device.clone(),
+            changes: Vec::new(),
+        })
+    }
+
+    /// Trains on for `steps` generator steps; `data` is what it was made for.
+    ///
+    /// # Errors
+    /// As [`train`]; the networks stay usable.
+    pub fn train(&mut self, data: &Labelled, steps: u64, job: &Job, hook: Option<Hook<'_>>) -> Result<()> {
+        if data.shape() != self.shape {
+            return Err(Error::new(format!(
+                "the GAN was made for images of {:?}, and was given {:?}",
+                self.shape,
+                data.shape()
+            )));
+        }
+        let batch_options =
+            BatchOptions { seed: self.options.seed, flip: self.options.flip, ..BatchOptions::default() };
+        let batches = match self.options.labels {
+            Labels::Given => data.batches(self.options.batch, &batch_options)?,
+            Labels::Single => data.source().batches(self.options.batch, &batch_options)?,
+        }
+        .on(&self.device);
+        let end = self.step + steps;
+        let fingerprint =
+            format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), labels_hash(data));
+        let checkpoint_every = self.options.checkpoint_every as u64;
+        let from = self.step;
+        let mut training = Training {
+            loss: Adversarial::of(&self.options.loss)?,
+            penalty: Regulariser::of(&self.options.penalty)?,
+            rng: Rng::new(self.options.seed).stream("gan"),
+            end,
+            gan: self,
+            batches,
+            job,
+            hook,
+        };
+        let fit = Fit { job, stage: "gan", steps: end, fingerprint: &fingerprint, checkpoint_every };
+        if job.ended(fit.run(&mut training, from))? {
+            job.observer.end("gan", &format!("{end} steps"));
+        }
+        Ok(())
+    }
+
+    /// Steps of the generator so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// What the classes are called.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Whether samples are of a class that one can choose.
+    pub fn conditional(&self) -> bool {
+        self.options.labels == Labels::Given
+    }
+
+    /// The generator that samples come from: averaged if there is an average.
+    pub fn sampler(&self) -> &Generator {
+        self.average.as_ref().map_or(&self.generator, |(average, _)| average)
+    }
+
+    /// The generator in training.
+    pub fn generator(&self) -> &Arc<Generator> {
+        &self.generator
+    }
+
+    /// The discriminator in training.
+    pub fn discriminator(&self) -> &Arc<Discriminator> {
+        &self.discriminator
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The size of its images.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Changes an option between trainings; what was drawn or built at the start cannot change.
+    ///
+    /// # Errors
+    /// An unknown option, a value of the wrong type, or an option that is fixed.
+    pub fn set(&mut self, name: &str, value: Value) -> Result<()> {
+        const FREE: &[&str] = &[
+            "g_lr",
+            "d_lr",
+            "loss",
+            "penalty",
+            "penalty_weight",
+            "d_rotation_weight",
+            "g_rotation_weight",
+            "d_steps",
+            "schedule",
+            "steps",
+            "sample_every",
+            "checkpoint_every",
+            "standing_batches",
+        ];
+        let mut changed = self.options.clone();
+        changed.set(name, value.clone())?;
+        changed.check()?;
+        Adversarial::of(&changed.loss)?;
+        Regulariser::of(&changed.penalty)?;
+        if !FREE.contains(&name) {
+            return Err(Error::new(format!("the option `{name}` is fixed once the networks are built")).help(format!(
+                "these may change: {}",
+                FREE.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )));
+        }
+        self.g_optimiser.set_lr(changed.g_lr);
+        self.d_optimiser.set_lr(changed.d_lr);
+        self.changes.push((self.step, format!("{name} = {value}")));
+        self.options = changed;
+        Ok(())
+    }
+
+    /// A copy that trains on from the same state, on its own.
+    ///
+    /// # Errors
+    /// Should not happen: the networks are rebuilt as they were.
+    pub fn copy(&self) -> Result<Self> {
+        let generator = Arc::new(self.generator.copy()?);
+        let discriminator = Arc::new(self.discriminator.copy()?);
+        let mut g_optimiser = Adam::new(generator.store().params(), self.options.g_lr, self.options.betas, 1e-8)?;
+        let mut d_optimiser = Adam::new(discriminator.store().params(), self.options.d_lr, self.options.betas, 1e-8)?;
+        for (to, from) in [(&mut g_optimiser, &self.g_optimiser), (&mut d_optimiser, &self.d_optimiser)] {
+            let state: std::collections::HashMap<String, Tensor> = from.state()?.into_iter().collect();
+            to.load(&mut |name| state.get(name).cloned())?;
+        }
+        let average = match &self.average {
+            Some((network, average)) => {
+                let mut copy = Average::new(self.options.ema);
+                copy.resume(average.updates());
+                Some((network.copy()?, copy))
+            }
+            None => None,
+        };
+        Ok(Self {
+            options: self.options.clone(),
+            average,
+            generator,
+            discriminator,
+            g_optimiser,
+            d_optimiser,
+            classes: self.classes.clone(),
+            step: self.step,
+            shape: self.shape,
+            device: self.device.clone(),
+            changes: self.changes.clone(),
+        })
+    }
+
+    /// Writes everything that training changed.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut parts = vec![
+            ("generator", self.generator.store().state()),
+            ("discriminator", self.discriminator.store().state()),
+            ("g_optimiser", self.g_optimiser.state()?),
+            ("d_optimiser", self.d_optimiser.state()?),
+        ];
+        let mut numbers = vec![("step", self.step as f64)];
+        if let Some((network, average)) = &self.average {
+            parts.push(("average", network.store().state()));
+            numbers.push(("updates", average.updates() as f64));
+        }
+        checkpoint::save(path, &parts, &numbers)
+    }
+
+    /// Reads what [`save`](Self::save) wrote; nothing changes if it does not fit.
+    ///
+    /// # Errors
+    /// The file is missing, truncated, or of other networks.
+    pub fn load(&mut self, path: &Path) -> Result<()> {
+        let saved = checkpoint::load(path)?;
+        let step = saved.number("step")? as u64;
+        // Look at everything before changing anything.
+        let generator = self.generator.store().saved(|name| saved.find("generator", name))?;
+        let discriminator = self.discriminator.store().saved(|name| saved.find("discriminator", name))?;
+        let average = match &self.average {
+            Some((network, _)) => {
+                Some((network.store().saved(|name| saved.find("average", name))?, saved.number("updates")? as u64))
+            }
+            None => None,
+        };
+        self.generator.store().restore(generator)?;
+        self.discriminator.store().restore(discriminator)?;
+        self.g_optimiser.load(&mut |name| saved.find("g_optimiser", name))?;
+        self.d_optimiser.load(&mut |name| saved.find("d_optimiser", name))?;
+        if let (Some((network, average)), Some((values, updates))) = (&mut self.average, average) {
+            network.store().restore(values)?;
+            average.resume(updates);
+        }
+        self.step = step;
+        Ok(())
+    }
+}
