@@ -1,4 +1,4 @@
-//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints: what networks are made of.
+//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints: what networks are made of; and k-means.
 //!
 //! A network is built from a [`Store`], which names each parameter by its place (`block1.conv1.weight`), draws its first
 //! values from a stream of that name, and is the list that optimisers, averages and checkpoints walk.
@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod encoder;
 pub mod fit;
 mod init;
+mod k_means;
 mod layer;
 mod norm;
 mod optimiser;
@@ -21,6 +22,7 @@ pub use average::Average;
 pub use encoder::{Classifier, ENCODERS, Encoder, EncoderRow};
 pub use fit::{Fit, Trainable};
 pub use init::{INITIALISERS, Init};
+pub use k_means::{KMeans, KMeansOptions, k_means, k_means_from};
 pub use layer::{Conv, ConvTranspose, Embedding, Linear, Make};
 pub(crate) use norm::forget_standing;
 pub use norm::{NORMS, Norm, NormKind, NormOptions};
