@@ -76,7 +76,7 @@ impl JupyterFront {
 
     fn publish(&self, kind: &str, content: Value) {
         let header = self.request().map_or_else(Arc::default, |request| request.header);
-        self.kernel.iopub.send(kind, &header, content);
+        self.kernel.iopub.send_from_cell(kind, &header, content);
     }
 
     fn print_to(&self, stream: Stream, text: &str) {

@@ -19,7 +19,7 @@ use super::wire::{Message, Object, Wire};
 const PAUSE: Duration = Duration::from_millis(10);
 /// Printed text of this many bytes waits no longer.
 const ENOUGH: usize = 64 << 10;
-/// Who prints faster than messages leave waits when this many bytes are queued.
+/// Who prints or shows faster than messages leave waits when this many bytes are queued.
 const MOST: usize = 64 << 20;
 
 /// Where printed text goes.
@@ -51,8 +51,6 @@ struct Queue {
     bytes: usize,
     /// Taken from the queue and not sent yet.
     leaving: bool,
-    /// Nobody sends any more.
-    closed: bool,
 }
 
 /// The queue.
@@ -75,15 +73,21 @@ impl Iopub {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The queue when it is not full. Not for the thread that empties it.
+    fn queue_with_room(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue();
+        while queue.bytes > MOST {
+            queue = self.left.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue
+    }
+
     /// Printed text, about the request with the header `parent`.
     pub fn print(&self, stream: Stream, parent: &Arc<Object>, text: &str) {
         if text.is_empty() {
             return;
         }
-        let mut queue = self.queue();
-        while queue.bytes > MOST && !queue.closed {
-            queue = self.left.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut queue = self.queue_with_room();
         queue.bytes += text.len();
         match queue.items.back_mut() {
             Some(Item::Text { stream: last, parent: about, text: joined, .. })
@@ -110,6 +114,13 @@ impl Iopub {
         self.send_with(kind, parent, content, Object::new(), Vec::new());
     }
 
+    /// A message from a thread that runs a cell: it waits for room, as printed text does. The thread that serves the sockets
+    /// must not, since nothing leaves meanwhile.
+    pub fn send_from_cell(&self, kind: &str, parent: &Object, content: Value) {
+        drop(self.queue_with_room());
+        self.send(kind, parent, content);
+    }
+
     /// A message with metadata and bytes beside it.
     pub fn send_with(&self, kind: &str, parent: &Object, content: Value, metadata: Object, buffers: Vec<Bytes>) {
         // Clients subscribe to everything; the topic is for those that do not.
@@ -134,7 +145,7 @@ impl Iopub {
         let end = Instant::now() + time;
         let mut queue = self.queue();
         self.came.notify_one();
-        while !(queue.closed || queue.items.is_empty() && !queue.leaving) {
+        while !queue.items.is_empty() || queue.leaving {
             let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return };
             queue = self.left.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -229,6 +240,30 @@ mod tests {
             })
             .collect();
         assert_eq!(texts, ["line\nline\nline\n", "oops\n", "another cell's\n", "idle"]);
+    }
+
+    #[test]
+    fn a_cell_that_shows_faster_than_messages_leave_waits() {
+        let iopub = Arc::new(Iopub::new(Arc::new(Wire::new("").unwrap())));
+        let parent = Arc::new(Object::new());
+        let large = json!({ "data": "x".repeat(MOST + 1) });
+        iopub.send_from_cell("display_data", &parent, large);
+        let (there, came) = std::sync::mpsc::channel();
+        let cell = std::thread::spawn({
+            let (iopub, parent) = (Arc::clone(&iopub), Arc::clone(&parent));
+            move || {
+                iopub.send_from_cell("display_data", &parent, json!({}));
+                there.send(()).unwrap();
+            }
+        });
+        assert!(came.recv_timeout(Duration::from_millis(50)).is_err(), "the queue is full");
+        // What the sockets' thread says does not wait.
+        iopub.status("idle", &parent);
+        assert!(matches!(iopub.next(), Next::Now(Item::Message(..))));
+        iopub.left.notify_all();
+        came.recv_timeout(Duration::from_secs(20)).unwrap();
+        cell.join().unwrap();
+        assert_eq!(iopub.queue().items.len(), 2);
     }
 
     #[test]
