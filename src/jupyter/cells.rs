@@ -19,13 +19,15 @@ use crate::script::{Diagnostic, diagnostic};
 /// Evaluates the cells that come, until nobody sends any. `main` says whether it is the main shell.
 pub fn evaluate(kernel: &Arc<Kernel>, cells: &Receiver<Message>, stop: &Stop, main: bool) {
     let front = Arc::new(JupyterFront::new(Arc::clone(kernel), stop.clone()));
-    let notebook = match kernel.host.get().filter(|_| !main) {
-        Some(host) => Notebook::beside(host, Arc::clone(&front) as Arc<_>, stop.clone()),
-        None => Notebook::new(Arc::clone(&front) as Arc<_>, stop.clone(), kernel.given.clone(), Path::new("")),
-    };
-    if main {
+    let outside = Arc::clone(&front) as Arc<_>;
+    let notebook = if main {
+        let notebook = Notebook::new(outside, stop.clone(), kernel.given.clone(), Path::new(""));
         let _ = kernel.host.set(Arc::clone(notebook.host()));
-    }
+        notebook
+    } else {
+        // A front end may ask for a subshell before the main session is there.
+        Notebook::beside(kernel.host.wait(), outside, stop.clone())
+    };
     let mut shell =
         Evaluator { kernel: Arc::clone(kernel), front, notebook, stop: stop.clone(), main, failed_at: i64::MIN };
     while let Ok(request) = cells.recv() {
@@ -72,10 +74,12 @@ impl Evaluator {
         let code = request.text("code");
         let silent = request.flag("silent", false);
         let kept = !silent && request.flag("store_history", true);
-        let number = kernel.count.load(Ordering::SeqCst) + 1;
-        if kept {
-            kernel.count.store(number, Ordering::SeqCst);
-        }
+        // Subshells count on the same number at the same time.
+        let before = match kept {
+            true => kernel.count.fetch_add(1, Ordering::SeqCst),
+            false => kernel.count.load(Ordering::SeqCst),
+        };
+        let number = before + 1;
         if !silent {
             kernel.iopub.send("execute_input", parent, json!({ "code": code, "execution_count": number }));
         }
@@ -137,7 +141,7 @@ impl Evaluator {
         if !silent {
             let (data, metadata) = super::front::bundle(&value);
             let content = json!({ "execution_count": number, "data": data, "metadata": metadata });
-            self.kernel.iopub.send("execute_result", parent, content);
+            self.kernel.iopub.send_from_cell("execute_result", parent, content);
         }
         (payload, Some(value.text))
     }
