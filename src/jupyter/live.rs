@@ -12,6 +12,7 @@ use super::kernel::Kernel;
 use super::wire::Object;
 use crate::figure::{self, Curves, Series};
 use crate::progress::{Observer, Picture, Step, beyond_steps};
+use crate::script::history::Line;
 use crate::terminal::{Pace, duration};
 
 /// Between two updates of a figure.
@@ -24,7 +25,7 @@ const FIGURE_PAUSE: Duration = Duration::from_secs(1);
 const BASE: &str = "@jupyter-widgets/base";
 const CONTROLS: &str = "@jupyter-widgets/controls";
 const CONTROLS_VERSION: &str = "2.0.0";
-/// Points of a curve; when there are more, each two become one.
+/// Points of a curve that is drawn again and again.
 const POINTS: usize = 512;
 
 /// Shows the trainings of one shell.
@@ -45,7 +46,7 @@ struct Stage {
     shown: bool,
     drawn: Instant,
     pace: Pace,
-    curves: Vec<Curve>,
+    curves: Vec<Line>,
     scores: Vec<(String, f64)>,
     picture: Option<(u64, Picture)>,
     widgets: Option<Widgets>,
@@ -60,16 +61,6 @@ struct Widgets {
     view: String,
     /// When the figure was drawn; it moves less often than the bar.
     drawn: Instant,
-}
-
-/// A named line with no more points than a figure needs.
-struct Curve {
-    name: String,
-    points: Vec<(f64, f64)>,
-    /// Steps that make one point.
-    stride: u64,
-    /// Sums of the steps since the last point.
-    open: (f64, f64, u64),
 }
 
 /// How a stage stands.
@@ -171,14 +162,11 @@ impl Observer for Live {
         self.change(step.stage, |stage| {
             stage.pace.reached(step.step, step.of);
             for (name, value) in step.values {
-                match stage.curves.iter_mut().find(|curve| curve.name == *name) {
-                    Some(curve) => curve.push(step.step, *value),
-                    None => {
-                        let mut curve = Curve::new(name);
-                        curve.push(step.step, *value);
-                        stage.curves.push(curve);
-                    }
-                }
+                let at = stage.curves.iter().position(|curve| curve.name == *name).unwrap_or_else(|| {
+                    stage.curves.push(Line::new(name, POINTS));
+                    stage.curves.len() - 1
+                });
+                stage.curves[at].push(step.step, *value);
             }
         });
     }
@@ -236,7 +224,7 @@ impl Stage {
                 text
             }
         };
-        let last = self.curves.iter().filter_map(|curve| Some((curve.name.as_str(), curve.last()?)));
+        let last = self.curves.iter().map(|curve| (curve.name.as_str(), curve.last));
         let scores = self.scores.iter().map(|(name, value)| (name.as_str(), *value));
         for (name, value) in last.chain(scores) {
             let _ = write!(text, "  {name} {}", figure::significant(value, 3));
@@ -300,8 +288,8 @@ impl Stage {
         let series: Vec<Series> = self
             .curves
             .iter()
-            .filter(|curve| curve.points.len() > 1)
-            .map(|curve| Series::new(curve.name.as_str(), curve.points.clone()))
+            .filter(|curve| curve.points().len() > 1)
+            .map(|curve| Series::new(curve.name.as_str(), curve.points().to_vec()))
             .collect();
         let look = Curves { width: 640.0, height: 220.0, ..Curves::default() };
         if series.is_empty() { None } else { figure::curves(&series, &look).ok().map(|figure| figure.svg()) }
@@ -374,50 +362,5 @@ impl Widgets {
         if let Some(html) = html {
             set(&self.figure, json!(html));
         }
-    }
-}
-
-impl Curve {
-    fn new(name: &str) -> Self {
-        Self { name: name.into(), points: Vec::new(), stride: 1, open: (0.0, 0.0, 0) }
-    }
-
-    fn push(&mut self, step: u64, value: f64) {
-        let (steps, values, count) = self.open;
-        self.open = (steps + step as f64, values + value, count + 1);
-        if self.open.2 < self.stride {
-            return;
-        }
-        let (steps, values, count) = std::mem::take(&mut self.open);
-        self.points.push((steps / count as f64, values / count as f64));
-        if self.points.len() > POINTS {
-            let halved = self.points.chunks(2).map(|pair| {
-                let n = pair.len() as f64;
-                (pair.iter().map(|p| p.0).sum::<f64>() / n, pair.iter().map(|p| p.1).sum::<f64>() / n)
-            });
-            self.points = halved.collect();
-            self.stride *= 2;
-        }
-    }
-
-    fn last(&self) -> Option<f64> {
-        self.points.last().map(|point| point.1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_curve_keeps_its_shape_in_few_points() {
-        let mut curve = Curve::new("loss");
-        for step in 1..=100_000 {
-            curve.push(step, step as f64);
-        }
-        assert!(curve.points.len() <= POINTS + 1, "{}", curve.points.len());
-        assert!(curve.points.len() > POINTS / 2 - 2);
-        assert!(curve.points.iter().all(|(step, value)| (step - value).abs() < 1e-6));
-        assert!(curve.points.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 }

@@ -22,7 +22,7 @@ pub struct Kept {
     pub picture: Option<(u64, Picture)>,
 }
 
-/// One measured number through the steps.
+/// One measured number through the steps, in no more points than a figure needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     /// What was measured: `d_loss`.
@@ -30,21 +30,25 @@ pub struct Line {
     /// The value at the last step.
     pub last: f64,
     points: Vec<(f64, f64)>,
+    /// Points that are kept; when there are more, each two neighbours become one.
+    most: usize,
     /// Steps that are one point.
     width: usize,
     /// The sum and the count of what is no whole point yet.
     open: (f64, usize),
 }
 
-/// Points that are kept of a line; of a longer one neighbours become one.
+/// Points that a history keeps of a line.
 const POINTS: usize = 4096;
 
 impl Line {
-    fn new(name: &str) -> Self {
-        Self { name: name.into(), last: f64::NAN, points: Vec::new(), width: 1, open: (0.0, 0) }
+    /// A line of nothing yet, which keeps fewer than `most` points.
+    pub fn new(name: &str, most: usize) -> Self {
+        Self { name: name.into(), last: f64::NAN, points: Vec::new(), most, width: 1, open: (0.0, 0) }
     }
 
-    fn push(&mut self, step: u64, value: f64) {
+    /// Adds the value of a step.
+    pub fn push(&mut self, step: u64, value: f64) {
         self.last = value;
         self.open = (self.open.0 + value, self.open.1 + 1);
         if self.open.1 < self.width {
@@ -52,7 +56,7 @@ impl Line {
         }
         self.points.push((step as f64, self.open.0 / self.open.1 as f64));
         self.open = (0.0, 0);
-        if self.points.len() >= POINTS {
+        if self.points.len() >= self.most {
             self.points = self.points.chunks_exact(2).map(|pair| (pair[1].0, (pair[0].1 + pair[1].1) / 2.0)).collect();
             self.width *= 2;
         }
@@ -120,7 +124,7 @@ impl Observer for History {
         }
         for (name, value) in step.values {
             let at = kept.lines.iter().position(|line| line.name == *name).unwrap_or_else(|| {
-                kept.lines.push(Line::new(name));
+                kept.lines.push(Line::new(name, POINTS));
                 kept.lines.len() - 1
             });
             kept.lines[at].push(step.step, *value);
