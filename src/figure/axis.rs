@@ -12,6 +12,7 @@ use plotters::style::{Color, TRANSPARENT};
 use super::backend::{letters, px};
 use super::canvas::{Anchor, Figure, Text};
 use super::font;
+use super::number::number;
 use super::palette::Ink;
 use crate::error::Result;
 
@@ -149,54 +150,6 @@ fn log_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     }
     // Less than a decade: round numbers as on a plain axis.
     linear_ticks(10f64.powf(low), 10f64.powf(high), count).into_iter().filter(|v| *v > 0.0).collect()
-}
-
-/// A number as it stands on an axis whose marks are `step` apart.
-fn number(value: f64, step: f64) -> String {
-    let size = value.abs();
-    let text = if size != 0.0 && (size >= 1e7 || step < 1e-5) {
-        format!("{value:.0e}")
-    } else if size >= 1e6 {
-        format!("{}M", trimmed(value / 1e6, 2))
-    } else if size >= 1e4 {
-        format!("{}k", trimmed(value / 1e3, 2))
-    } else {
-        let places = if step.is_finite() && step > 0.0 {
-            (0.0 - (step * 1.001).log10().floor()).clamp(0.0, 6.0) as usize
-        } else {
-            3
-        };
-        // A step of 2.5 needs one place more than its size says.
-        let exact = (step * 10f64.powi(places as i32)).fract();
-        let places = if step.is_finite() && exact > 1e-6 && exact < 1.0 - 1e-6 { places + 1 } else { places };
-        format!("{value:.places$}")
-    };
-    minus(&text)
-}
-
-fn trimmed(value: f64, places: usize) -> String {
-    let text = format!("{value:.places$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
-}
-
-/// A number with about `digits` digits that count, without trailing zeros.
-pub(crate) fn significant(value: f64, digits: i32) -> String {
-    if !value.is_finite() {
-        return if value.is_nan() { "NaN".into() } else { minus(if value > 0.0 { "∞" } else { "-∞" }) };
-    }
-    if value == 0.0 {
-        return "0".into();
-    }
-    let power = value.abs().log10().floor() as i32;
-    if !(-4..7).contains(&power) {
-        return minus(&format!("{value:.*e}", (digits - 1).max(0) as usize));
-    }
-    minus(&trimmed(value, (digits - 1 - power).clamp(0, 8) as usize))
-}
-
-/// The minus sign proper, as wide as a plus.
-fn minus(text: &str) -> String {
-    text.strip_prefix('-').map_or_else(|| text.to_string(), |rest| format!("−{rest}"))
 }
 
 /// A chart on a figure.
@@ -340,15 +293,5 @@ mod tests {
     fn a_flat_range_still_has_a_place_for_its_number() {
         assert_eq!(Axis::new(3.0, 3.0, false).map(&3.0, (0, 100)), 50);
         assert_eq!(Axis::new(0.0, 0.0, false).map(&0.0, (100, 0)), 50);
-    }
-
-    #[test]
-    fn significant_digits() {
-        assert_eq!(significant(0.123_456, 3), "0.123");
-        assert_eq!(significant(61.23, 3), "61.2");
-        assert_eq!(significant(1234.6, 3), "1235");
-        assert_eq!(significant(-0.5, 3), "−0.5");
-        assert_eq!(significant(1e-7, 3), "1.00e-7");
-        assert_eq!(significant(f64::NAN, 3), "NaN");
     }
 }

@@ -5,10 +5,11 @@ use plotters::element::{Rectangle, Text as Label};
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, TRANSPARENT};
 
-use super::axis::{Axis, BODY, Room, SMALL, TITLE, significant};
+use super::axis::{Axis, BODY, Room, SMALL, TITLE};
 use super::backend::{letters, px};
 use super::canvas::{Anchor, Figure, Text};
 use super::font;
+use super::number::significant;
 use super::palette::Ink;
 use crate::error::{Error, Result};
 

@@ -12,6 +12,7 @@ mod curves;
 mod font;
 mod grid;
 mod heatmap;
+mod number;
 mod palette;
 mod scatter;
 
@@ -22,8 +23,8 @@ pub use grid::{Grid, Images, grid};
 pub use heatmap::{Heatmap, heatmap};
 pub use scatter::{Scatter, scatter};
 
-pub(crate) use axis::significant;
 pub(crate) use canvas::escape;
+pub(crate) use number::{count, percent, significant};
 
 use crate::error::{Error, Result};
 use crate::progress::Picture;

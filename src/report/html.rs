@@ -3,33 +3,11 @@
 use base64::Engine as _;
 use serde_json::Value;
 
-pub(super) use crate::figure::{escape, significant};
+pub(super) use crate::figure::{count, escape, percent, significant};
 
 /// A number for reading: four digits that count.
 pub(super) fn number(value: f64) -> String {
     significant(value, 4)
-}
-
-/// A share as a percentage with one decimal.
-pub(super) fn percent(share: f64) -> String {
-    match share {
-        1.0 => "100%".into(),
-        _ if share.is_finite() => format!("{:.1}%", share * 100.0),
-        _ => "–".into(),
-    }
-}
-
-/// A count with its thousands apart: `60 000`.
-pub(super) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) && digits.len() > 4 {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Seconds as `41.2 s`, `5 min 44 s`, `1 h 02 min`.
@@ -79,8 +57,6 @@ mod tests {
             [60.4, 344.0, 3725.0, 41.23, 0.2].map(time),
             ["1 min 00 s", "5 min 44 s", "1 h 02 min", "41.2 s", "0.2 s"]
         );
-        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!(count(5000), "5000");
         assert_eq!(plain(&serde_json::json!([0.1, "a", 3])), "0.1, a, 3");
     }
 

@@ -9,6 +9,7 @@ use base64::Engine as _;
 
 use crate::error::Result;
 use crate::figure::{self, Figure, escape};
+pub(crate) use crate::figure::{count, percent};
 use crate::progress::Picture;
 
 /// The HTML of an output, as it grows.
@@ -150,28 +151,6 @@ fn shot(picture: &Picture, width: usize, says: &str) -> Result<String> {
 /// Bytes as text.
 pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-/// A count with its thousands apart.
-pub fn count(value: usize) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) && digits.len() > 4 {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A share as a percentage with one decimal.
-pub fn percent(share: f64) -> String {
-    match share {
-        1.0 => "100%".into(),
-        share if share.is_finite() => format!("{:.1}%", share * 100.0),
-        _ => "–".into(),
-    }
 }
 
 impl Page {
@@ -347,11 +326,5 @@ mod tests {
     fn bars_stay_inside_their_cells() {
         assert!(bar(1.7).contains("width:100.0%") && bar(f64::NAN).contains("width:0.0%"));
         assert!(bar(0.25).contains("width:25.0%"));
-    }
-
-    #[test]
-    fn counts_and_shares_read_well() {
-        assert_eq!([count(800), count(8000), count(1_234_567)], ["800", "8000", "1\u{202f}234\u{202f}567"]);
-        assert_eq!([percent(1.0), percent(0.1234), percent(f64::NAN)], ["100%", "12.3%", "–"]);
     }
 }
