@@ -249,12 +249,15 @@ fn svg(out: &mut String, shape: &Shape) {
             } else {
                 format!(" transform=\"rotate({} {x} {y})\"", short(text.turn))
             };
+            // A page may have none but wider letters: they take the room that was left for ours.
             writeln!(
                 out,
-                "<text {} x=\"{x}\" y=\"{y}\" font-size=\"{}\"{}{anchor}{turn} fill=\"currentColor\">{}</text>",
+                "<text {} x=\"{x}\" y=\"{y}\" font-size=\"{}\"{}{anchor}{turn} textLength=\"{}\" \
+                 lengthAdjust=\"spacingAndGlyphs\" fill=\"currentColor\">{}</text>",
                 ink_svg(text.ink),
                 short(text.size),
                 if text.bold { " font-weight=\"600\"" } else { "" },
+                short(font::width(&text.text, text.size, text.bold)),
                 escape(&text.text)
             )
         }
