@@ -154,7 +154,7 @@ fn describe(error: &EvalAltResult, place: Option<&Place>, context: &Context<'_>)
         E::ErrorTerminated(value, _) => {
             value.clone().try_cast::<Error>().unwrap_or_else(|| Error::interrupted("interrupted"))
         }
-        E::ErrorParsing(error, _) => parsing(error),
+        E::ErrorParsing(error, _) => parsing(error, place),
         E::ErrorFunctionNotFound(signature, _) => function_not_found(signature, context),
         E::ErrorVariableNotFound(name, _) => variable_not_found(name, context),
         E::ErrorModuleNotFound(name, _) => {
@@ -399,7 +399,7 @@ fn article(kind: &str) -> String {
 }
 
 /// The message for a text that does not parse.
-fn parsing(error: &ParseErrorType) -> Error {
+fn parsing(error: &ParseErrorType, place: Option<&Place>) -> Error {
     use ParseErrorType as P;
     match error {
         P::UnexpectedEOF => {
@@ -417,10 +417,23 @@ fn parsing(error: &ParseErrorType) -> Error {
             Error::new("`var` is a reserved word").help("variables are declared with `let`")
         }
         P::Reserved(name) => Error::new(format!("`{name}` is a reserved word")),
+        P::FnMissingName => match place.map(word_at) {
+            Some(name) if !name.is_empty() => {
+                Error::new(format!("`{name}` is a reserved word")).help("give the function another name")
+            }
+            _ => Error::new("expected the name of the function here"),
+        },
         P::UnknownOperator(name) => Error::new(format!("there is no operator `{name}`")),
         P::LoopBreak => Error::new("`break` and `continue` belong inside a loop"),
         other => Error::new(plain(&other.to_string())),
     }
+}
+
+/// The word that begins at a place; empty if none does.
+fn word_at(place: &Place) -> String {
+    let rest = place.text.chars().skip(place.column - 1);
+    let word: String = rest.take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    if word.starts_with(|c: char| c.is_ascii_digit()) { String::new() } else { word }
 }
 
 /// Rhai's words in our form: lower case, names in backticks, no full stop.

@@ -35,7 +35,7 @@ pub fn about(host: &Host, names: &Names, name: &str, detail: bool) -> Option<Abo
     if let Some((receiver, member)) = name.rsplit_once('.') {
         let kind = names.kind_of(receiver);
         return match kind {
-            Some(kind) => manual.members(kind).find(|entry| entry.name == member).map(of),
+            Some(kind) => manual.members(kind).find(|entry| entry.name == member).map(|entry| of(&entry.of(kind))),
             None => manual.find(member).map(of),
         };
     }

@@ -218,14 +218,9 @@ impl Manual {
 
     /// Entries that take a value of type `receiver` first: its methods and properties.
     pub fn members<'a>(&'a self, receiver: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(move |entry| {
-            entry.kind != Kind::Operator
-                && !entry.name.contains("::")
-                && entry
-                    .signatures
-                    .iter()
-                    .any(|signature| signature.params.first().is_some_and(|(_, kind)| kind == receiver))
-        })
+        self.entries
+            .iter()
+            .filter(move |entry| entry.kind != Kind::Operator && !entry.name.contains("::") && entry.takes(receiver))
     }
 
     /// Which arguments to turn from whole numbers to floats so that a function `name` takes them; nothing if it takes
@@ -306,7 +301,14 @@ impl Manual {
 
     /// What to print for `help(value)` of a value of type `kind`.
     pub fn members_text(&self, kind: &str) -> String {
-        let members = listing(self.members(kind));
+        let index = self.entries.iter().filter(|entry| entry.name == "[]" && entry.takes(kind));
+        let said = |entry: &Entry| {
+            let of = entry.of(kind);
+            let summary = if of.summary().is_empty() { entry.summary() } else { of.summary() };
+            (entry.name.clone(), summary.to_string())
+        };
+        let members = index.chain(self.members(kind)).map(said).filter(|(_, summary)| !summary.is_empty());
+        let members = columns(&members.collect::<Vec<_>>());
         if members.is_empty() { format!("{kind}: no methods of its own") } else { format!("{kind}\n{members}") }
     }
 
@@ -327,9 +329,12 @@ impl Manual {
 
 /// One line for each entry: its name and its first sentence.
 fn listing<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
-    let entries: Vec<&Entry> = entries.collect();
-    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-    entries.iter().map(|entry| format!("  {:width$}  {}", entry.name, entry.summary())).collect::<Vec<_>>().join("\n")
+    columns(&entries.map(|entry| (entry.name.clone(), entry.summary().to_string())).collect::<Vec<_>>())
+}
+
+fn columns(lines: &[(String, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    lines.iter().map(|(name, says)| format!("  {name:width$}  {says}")).collect::<Vec<_>>().join("\n")
 }
 
 fn wrapped<'a>(words: impl Iterator<Item = &'a str>, indent: usize, width: usize) -> String {
@@ -348,7 +353,26 @@ fn wrapped<'a>(words: impl Iterator<Item = &'a str>, indent: usize, width: usize
     text
 }
 
+impl Signature {
+    /// Whether it takes a value of type `receiver` first.
+    fn takes(&self, receiver: &str) -> bool {
+        self.params.first().is_some_and(|(_, kind)| kind == receiver)
+    }
+}
+
 impl Entry {
+    /// Whether it takes a value of type `receiver` first.
+    fn takes(&self, receiver: &str) -> bool {
+        self.signatures.iter().any(|signature| signature.takes(receiver))
+    }
+
+    /// The same as far as a value of type `receiver` is concerned: other types have members of the same name.
+    #[must_use]
+    pub fn of(&self, receiver: &str) -> Self {
+        let signatures = self.signatures.iter().filter(|signature| signature.takes(receiver));
+        Self { signatures: signatures.cloned().collect(), ..self.clone() }
+    }
+
     /// The first sentence of its page.
     pub fn summary(&self) -> &str {
         self.signatures
