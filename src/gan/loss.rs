@@ -28,7 +28,7 @@ impl Row for Loss {
 }
 
 /// Every adversarial loss, in the order the manual lists them.
-pub const LOSSES: &[Loss] = &[HINGE, NON_SATURATING];
+pub const LOSSES: &[Loss] = &[HINGE, NON_SATURATING, MINIMAX, WASSERSTEIN, LEAST_SQUARES, LEAST_SQUARES_SIGMOID];
 
 const HINGE: Loss = Loss {
     name: "hinge",
@@ -49,6 +49,50 @@ const NON_SATURATING: Loss = Loss {
     discriminator: |real, fake| real.neg()?.softplus()?.mean_all()?.add(&fake.softplus()?.mean_all()?),
     generator: |fake| fake.neg()?.softplus()?.mean_all(),
 };
+
+const MINIMAX: Loss = Loss {
+    name: "minimax",
+    doc: "Cross-entropy of real against fake; the generator minimises the log-probability of being taken for fake.\n\n\
+          D: mean(softplus(-real)) + mean(softplus(fake))   G: -mean(softplus(fake))\n\
+          Its slope fades where the discriminator is sure.   Goodfellow et al. 2014, arXiv:1406.2661, equation 1.",
+    discriminator: NON_SATURATING.discriminator,
+    generator: |fake| fake.softplus()?.mean_all()?.neg(),
+};
+
+const WASSERSTEIN: Loss = Loss {
+    name: "wasserstein",
+    doc: "The difference of the mean logits, which bounds the Wasserstein distance if the discriminator is held back.\n\n\
+          D: mean(fake) - mean(real)   G: -mean(fake)\n\
+          Hold it back by `d_clip: 0.01`, as the paper does, or by `penalty: \"wgan_gp\"`.   Arjovsky et al. 2017, arXiv:1701.07875.",
+    discriminator: |real, fake| fake.mean_all()?.sub(&real.mean_all()?),
+    generator: |fake| fake.mean_all()?.neg(),
+};
+
+const LEAST_SQUARES: Loss = Loss {
+    name: "least_squares",
+    doc: "Pulls real logits to 1 and fake logits to 0; the generator pulls its own to 1.\n\n\
+          D: (mean((real - 1)^2) + mean(fake^2)) / 2   G: mean((fake - 1)^2) / 2\n\
+          On the logits themselves, as Mao et al. 2016, arXiv:1611.04076, equation 9; `least_squares_sigmoid` is Compare GAN's.",
+    discriminator: half_squares,
+    generator: half_square_from_one,
+};
+
+const LEAST_SQUARES_SIGMOID: Loss = Loss {
+    name: "least_squares_sigmoid",
+    doc: "`least_squares` on probabilities, sigmoid(logits), in place of logits.\n\n\
+          D: (mean((p_real - 1)^2) + mean(p_fake^2)) / 2   G: mean((p_fake - 1)^2) / 2\n\
+          Compare GAN calls this one `least_squares`.   Mao et al. 2016, arXiv:1611.04076; Lucic et al. 2017, arXiv:1711.10337.",
+    discriminator: |real, fake| half_squares(&real.sigmoid()?, &fake.sigmoid()?),
+    generator: |fake| half_square_from_one(&fake.sigmoid()?),
+};
+
+fn half_squares(real: &Tensor, fake: &Tensor) -> Result<Tensor> {
+    half_square_from_one(real)?.add(&fake.square()?.mean_all()?.mul_scalar(0.5)?)
+}
+
+fn half_square_from_one(values: &Tensor) -> Result<Tensor> {
+    values.add_scalar(-1.0)?.square()?.mean_all()?.mul_scalar(0.5)
+}
 
 /// A loss by name, or a script's own.
 pub enum Adversarial {
@@ -108,11 +152,12 @@ mod tests {
     #[test]
     fn discriminators_separate_and_generators_close_the_gap() {
         for loss in LOSSES {
-            let (real, fake) = (logits(&[0.2, -0.3, 0.1]), logits(&[-0.1, 0.4, 0.3]));
+            // Between 0 and 1, where least squares pulls both ways.
+            let (real, fake) = (logits(&[0.2, 0.7, 0.1]), logits(&[0.1, 0.4, 0.3]));
             let slopes = grad(&(loss.discriminator)(&real, &fake).unwrap(), &[&real, &fake], false).unwrap();
             assert!(slopes[0].to_f32s().unwrap().iter().all(|g| *g < 0.0), "{}: raises real logits", loss.name);
             assert!(slopes[1].to_f32s().unwrap().iter().all(|g| *g > 0.0), "{}: lowers fake logits", loss.name);
-            let fake = logits(&[-0.1, 0.4, 0.3]);
+            let fake = logits(&[0.1, 0.4, 0.3]);
             let slope = grad(&(loss.generator)(&fake).unwrap(), &[&fake], false).unwrap();
             assert!(slope[0].to_f32s().unwrap().iter().all(|g| *g < 0.0), "{}: raises fake logits", loss.name);
         }

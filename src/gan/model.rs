@@ -188,6 +188,8 @@ impl Gan {
             "loss",
             "penalty",
             "penalty_weight",
+            "penalty_every",
+            "d_clip",
             "d_rotation_weight",
             "g_rotation_weight",
             "d_steps",

@@ -33,6 +33,11 @@ crate::options! {
         pub penalty: Choice = "none".into(),
         /// What the penalty is multiplied with.
         pub penalty_weight: f64 = 10.0,
+        /// Discriminator steps from one penalty to the next; it weighs as many times as much.
+        pub penalty_every: usize = 1,
+        /// Cut every parameter of the discriminator to between minus this and this after each of its steps, as Wasserstein
+        /// GANs did first (0.01); 0 for not at all.
+        pub d_clip: f64 = 0.0,
         /// `given`: the labels of the data set; `single`: one label for every image.
         pub labels: Labels = Labels::Given,
         /// A second task of the discriminator: `none` or `rotation`.
@@ -120,11 +125,15 @@ impl TrainOptions {
         let positive = [
             ("batch", self.batch),
             ("d_steps", self.d_steps),
+            ("penalty_every", self.penalty_every),
             ("z_dim", self.z_dim),
             ("standing_batches", self.standing_batches),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::new(format!("the option `{name}` of `gan::train` is 0")).help("it must be at least 1"));
+        }
+        if self.d_clip < 0.0 {
+            return Err(Error::new(format!("the option `d_clip` is {}", self.d_clip)).help("it must be 0 or more"));
         }
         if ![1, 3].contains(&self.shortcut_kernel) {
             return Err(Error::new(format!("the option `shortcut_kernel` is {}", self.shortcut_kernel))

@@ -120,11 +120,10 @@ impl Training<'_, '_> {
             ));
             loss = loss.add(&rotation.mul_scalar(options.d_rotation_weight)?)?;
         }
-        let judge = |x: &Tensor| Ok(d.forward(x, Some(&real_labels), Mode::Train)?.logits);
-        let mut scene = Scene { logits: &judge, real: &real, fake, rng: self.rng.stream("penalty").at(sub_step) };
-        if let Some(penalty) = self.penalty.value(&mut scene)? {
+        if let Some(penalty) = self.penalised(sub_step, &real, &real_labels, fake, fake_labels)? {
             values.push(("penalty", penalty.value()?));
-            loss = loss.add(&penalty.mul_scalar(options.penalty_weight)?)?;
+            // A penalty that comes every tenth step weighs ten times as much.
+            loss = loss.add(&penalty.mul_scalar(options.penalty_weight * options.penalty_every as f64)?)?;
         }
         if !values.iter().all(|(_, value)| value.is_finite()) {
             // The loop names the number and the step; nothing is changed by it.
@@ -132,7 +131,39 @@ impl Training<'_, '_> {
         }
         let grads = gradients(&loss, d.store().params().as_slice())?;
         self.gan.d_optimiser.apply(&grads, factor)?;
+        if self.gan.options.d_clip > 0.0 {
+            for param in self.gan.discriminator.store().params() {
+                param.set(param.value().clamp(-self.gan.options.d_clip, self.gan.options.d_clip)?)?;
+            }
+        }
         Ok(values)
+    }
+
+    /// The penalty of this step, if there is one and it is its turn.
+    fn penalised(
+        &self,
+        sub_step: u64,
+        real: &Tensor,
+        real_labels: &Tensor,
+        fake: &Tensor,
+        fake_labels: &Tensor,
+    ) -> Result<Option<Tensor>> {
+        if !sub_step.is_multiple_of(self.gan.options.penalty_every as u64) {
+            return Ok(None);
+        }
+        let d = &self.gan.discriminator;
+        let judge = |x: &Tensor| Ok(d.forward(x, Some(real_labels), Mode::Train)?.logits);
+        let judge_fake = |x: &Tensor| Ok(d.forward(x, Some(fake_labels), Mode::Train)?.logits);
+        let weights = d.store().params().into_iter().filter(|param| param.name().ends_with("weight"));
+        let mut scene = Scene {
+            logits: &judge,
+            fake_logits: &judge_fake,
+            weights: &weights.map(|param| param.tensor()).collect::<Vec<_>>(),
+            real,
+            fake,
+            rng: self.rng.stream("penalty").at(sub_step),
+        };
+        self.penalty.value(&mut scene)
     }
 
     /// One step of the generator through the discriminator on `fake`, whose graph leads to the generator.

@@ -13,15 +13,7 @@ import sys
 import numpy as np
 import sklearn
 from sklearn.cluster import KMeans
-
-
-def uniform(seed, count):
-    """SplitMix64 in counter form, as doubles in [0, 1)."""
-    z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+from twin import uniform
 
 
 def case(name, seed, rows, dim, k, clouds):

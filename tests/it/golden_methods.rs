@@ -1,7 +1,10 @@
 //! Losses, penalties, methods and clusters against PyTorch and scikit-learn on the same numbers.
 
+use fewlab::Result;
+use fewlab::gan::{LOSSES, PENALTIES, Scene};
 use fewlab::nn::{KMeansOptions, k_means, k_means_from};
 use fewlab::progress::Stop;
+use fewlab::tensor::{Device, Padding, Rng, Tensor, grad};
 use serde_json::Value;
 
 /// SplitMix64 in counter form, as doubles in [0, 1): what `uniform` in the Python files makes.
@@ -54,5 +57,97 @@ fn clusters_are_those_of_scikit_learn() {
         let batched = KMeansOptions { n_init: 5, batch: Some(100), max_passes: 40, ..options };
         let ours = k_means(&data, dim, &batched, &Stop::default()).unwrap();
         assert!(ours.inertia < 1.1 * best, "{name} in batches: {} here, {best} there", ours.inertia);
+    }
+}
+
+/// What `spread` in `losses.py` makes: numbers from `low` to `high`, rounded to single precision.
+fn spread(seed: u64, shape: &[usize], low: f64, high: f64) -> Tensor {
+    let values = uniform(seed, shape.iter().product()).iter().map(|u| (u * (high - low) + low) as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap().track()
+}
+
+/// Holds `ours`, computed in single precision, to within `share` of the largest of `theirs`, computed in double precision.
+#[track_caller]
+fn near(ours: &Tensor, theirs: &Value, share: f64, what: &str) {
+    let theirs: Vec<f64> = match theirs {
+        Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).collect(),
+        value => vec![value.as_f64().unwrap()],
+    };
+    let ours = ours.to_f64s().unwrap();
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let room = share * theirs.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    for (i, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+        assert!((ours - theirs).abs() <= room, "{what}, number {i}: {ours} here, {theirs} there");
+    }
+}
+
+/// Single precision has 6e-8; means and softplus of five numbers keep all but a few bits of it.
+const SINGLE: f64 = 2e-6;
+
+#[test]
+fn losses_and_their_slopes_are_those_of_pytorch() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
+    assert_eq!(golden["losses"].as_object().unwrap().len(), LOSSES.len());
+    for loss in LOSSES {
+        let theirs = &golden["losses"][loss.name];
+        let (real, fake) = (spread(21, &[5], -3.0, 3.0), spread(22, &[5], -3.0, 3.0));
+        let d = (loss.discriminator)(&real, &fake).unwrap();
+        near(&d, &theirs["discriminator"], SINGLE, loss.name);
+        let slopes = grad(&d, &[&real, &fake], false).unwrap();
+        near(&slopes[0], &theirs["real_slope"], SINGLE, loss.name);
+        near(&slopes[1], &theirs["fake_slope"], SINGLE, loss.name);
+        let g = (loss.generator)(&fake).unwrap();
+        near(&g, &theirs["generator"], SINGLE, loss.name);
+        near(&grad(&g, &[&fake], false).unwrap()[0], &theirs["generator_slope"], SINGLE, loss.name);
+    }
+}
+
+/// The discriminator of `losses.py`: two convolutions, a linear map, and the inner product with the label's embedding.
+fn judge(params: &[Tensor], x: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let h = x.conv2d(&params[0], Some(&params[1]), 1, Padding::Pixels(1))?.leaky_relu(0.1)?;
+    let h = h.conv2d(&params[2], Some(&params[3]), 2, Padding::Pixels(1))?.tanh()?.flatten(1)?;
+    h.matmul(&params[4].t()?)?.flatten(0)?.add(&h.mul(&labels.matmul(&params[5])?)?.sum(&[1])?)
+}
+
+#[test]
+fn penalties_and_the_gradients_through_them_are_those_of_pytorch() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
+    let shapes: [(&str, &[usize]); 6] = [
+        ("conv1.weight", &[4, 2, 3, 3]),
+        ("conv1.bias", &[4]),
+        ("conv2.weight", &[3, 4, 3, 3]),
+        ("conv2.bias", &[3]),
+        ("linear.weight", &[1, 27]),
+        ("projection.weight", &[3, 27]),
+    ];
+    // `none` has no numbers.
+    assert_eq!(golden["penalties"].as_object().unwrap().len(), PENALTIES.len() - 1);
+    for penalty in PENALTIES.iter().filter(|penalty| penalty.name != "none") {
+        let theirs = &golden["penalties"][penalty.name];
+        let params: Vec<Tensor> =
+            shapes.iter().enumerate().map(|(i, (_, shape))| spread(30 + i as u64, shape, -1.0, 1.0)).collect();
+        let (real, fake) = (spread(40, &[4, 2, 6, 6], 0.0, 1.0), spread(41, &[4, 2, 6, 6], 0.0, 1.0));
+        let rows = |labels: [u32; 4]| Tensor::from_u32s(labels.into(), &[4], &Device::Cpu).unwrap().one_hot(3).unwrap();
+        let (real_labels, fake_labels) = (rows([0, 1, 2, 1]), rows([2, 2, 0, 1]));
+        let mut scene = Scene {
+            logits: &|x: &Tensor| judge(&params, x, &real_labels),
+            fake_logits: &|x: &Tensor| judge(&params, x, &fake_labels),
+            weights: &[0, 2, 4, 5].map(|i: usize| params[i].clone()),
+            real: &real,
+            fake: &fake,
+            rng: Rng::new(7).stream("penalty"),
+        };
+        let value = (penalty.value)(&mut scene).unwrap().unwrap();
+        // A few dozen products of single-precision numbers on the way.
+        near(&value, &theirs["value"], 1e-5, penalty.name);
+        let (real_logits, fake_logits) =
+            (judge(&params, &real, &real_labels).unwrap(), judge(&params, &fake, &fake_labels).unwrap());
+        let hinge = LOSSES.iter().find(|loss| loss.name == "hinge").unwrap();
+        let loss = (hinge.discriminator)(&real_logits, &fake_logits).unwrap();
+        let loss = loss.add(&value.mul_scalar(10.0).unwrap()).unwrap();
+        let grads = grad(&loss, &params.iter().collect::<Vec<_>>(), false).unwrap();
+        for ((name, _), ours) in shapes.iter().zip(&grads) {
+            near(ours, &theirs["gradients"][name], 1e-5, &format!("{} of `{name}`", penalty.name));
+        }
     }
 }

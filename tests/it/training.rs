@@ -152,6 +152,46 @@ fn a_penalty_reaches_every_parameter_of_the_discriminator_and_changes_them() {
 }
 
 #[test]
+fn clipping_keeps_every_parameter_of_the_discriminator_within_its_bounds() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let largest = |d_clip: f64| {
+        let options = TrainOptions { steps: 2, loss: "wasserstein".into(), d_clip, ..quick("biggan") };
+        let gan = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap();
+        let values = gan.discriminator().store().params().into_iter().map(|param| param.value().to_f32s().unwrap());
+        values.flatten().fold(0.0f32, |most, value| most.max(value.abs()))
+    };
+    assert!(largest(0.0) > 0.1);
+    assert_eq!(largest(0.01), 0.01);
+}
+
+#[test]
+fn a_penalty_every_few_steps_leaves_the_steps_between_alone() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |steps: usize, penalty: &str, penalty_every: usize, penalty_weight: f64| {
+        let options = TrainOptions { steps, penalty: penalty.into(), penalty_every, penalty_weight, ..quick("biggan") };
+        let names = Arc::new(Names::default());
+        let job = Job { observer: names.clone(), stop: Stop::default(), keep: false };
+        let gan = gan::train(&data, options, &Device::Cpu, &job, None).unwrap();
+        let seen = names.0.lock().unwrap().iter().map(|step| step.contains(&"penalty".to_string())).collect::<Vec<_>>();
+        (bits(&gan), seen)
+    };
+    assert_eq!(run(4, "r1", 3, 1.0).1, [true, false, false, true]);
+    // Two steps of one penalty at three times its weight: the second step has none.
+    assert_eq!(run(1, "r1", 3, 1.0).0, run(1, "r1", 1, 3.0).0);
+    assert_ne!(run(1, "r1", 3, 1.0).0, run(1, "r1", 1, 1.0).0);
+}
+
+/// Keeps the names of what each step measured.
+#[derive(Default)]
+struct Names(Mutex<Vec<Vec<String>>>);
+
+impl Observer for Names {
+    fn step(&self, step: &Step<'_>) {
+        self.0.lock().unwrap().push(step.values.iter().map(|(name, _)| name.to_string()).collect());
+    }
+}
+
+#[test]
 fn parameter_counts_are_those_of_compare_gan() {
     let blueprint = |norm: NormKind| Blueprint {
         colours: 3,
