@@ -10,7 +10,7 @@ use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::options::{Labels, TrainOptions};
 use crate::gan::train::{Training, labels_hash};
 use crate::gan::{Adversarial, Regulariser};
-use crate::nn::{Adam, Average, Fit, Optimiser, checkpoint};
+use crate::nn::{Average, Fit, Optimiser, checkpoint};
 use crate::options::{Settings, Value};
 use crate::progress::Job;
 use crate::tensor::{Device, Rng, Tensor};
@@ -26,8 +26,8 @@ pub struct Gan {
     pub(super) average: Option<(Generator, Average)>,
     pub(super) generator: Arc<Generator>,
     pub(super) discriminator: Arc<Discriminator>,
-    pub(super) g_optimiser: Adam,
-    pub(super) d_optimiser: Adam,
+    pub(super) g_optimiser: Box<dyn Optimiser>,
+    pub(super) d_optimiser: Box<dyn Optimiser>,
     pub(super) classes: Vec<String>,
     pub(super) step: u64,
     shape: Shape,
@@ -77,9 +77,11 @@ impl Gan {
         let generator = Generator::new(&options.generator, &blueprint(true), options.seed, device)?;
         let heads = Heads { projection: options.labels == Labels::Given, rotation: options.rotates() };
         let discriminator = Discriminator::new(&options.discriminator, &blueprint(false), heads, options.seed, device)?;
-        let g_optimiser = Adam::new(generator.store().params(), options.g_lr, options.betas, 1e-8)?;
-        let d_optimiser = Adam::new(discriminator.store().params(), options.d_lr, options.betas, 1e-8)?;
-        let average = if options.ema > 0.0 { Some((generator.copy()?, Average::new(options.ema))) } else { None };
+        let [g_optimiser, d_optimiser] = optimisers(&options, &generator, &discriminator)?;
+        let average = match options.ema > 0.0 {
+            true => Some((generator.copy()?, Average::new(options.ema).from(options.ema_start as u64))),
+            false => None,
+        };
         let (generator, discriminator) = (Arc::new(generator), Arc::new(discriminator));
         Ok(Self {
             options,
@@ -121,6 +123,8 @@ impl Gan {
         let checkpoint_every = self.options.checkpoint_every as u64;
         let from = self.step;
         let mut training = Training {
+            rates: self.options.rates()?,
+            clip: self.options.clip()?,
             loss: Adversarial::of(&self.options.loss)?,
             penalty: Regulariser::of(&self.options.penalty)?,
             rng: Rng::new(self.options.seed).stream("gan"),
@@ -194,6 +198,11 @@ impl Gan {
             "g_rotation_weight",
             "d_steps",
             "schedule",
+            "warmup",
+            "drops",
+            "clip_norm",
+            "clip_value",
+            "accumulate",
             "steps",
             "sample_every",
             "checkpoint_every",
@@ -224,15 +233,14 @@ impl Gan {
     pub fn copy(&self) -> Result<Self> {
         let generator = Arc::new(self.generator.copy()?);
         let discriminator = Arc::new(self.discriminator.copy()?);
-        let mut g_optimiser = Adam::new(generator.store().params(), self.options.g_lr, self.options.betas, 1e-8)?;
-        let mut d_optimiser = Adam::new(discriminator.store().params(), self.options.d_lr, self.options.betas, 1e-8)?;
+        let [mut g_optimiser, mut d_optimiser] = optimisers(&self.options, &generator, &discriminator)?;
         for (to, from) in [(&mut g_optimiser, &self.g_optimiser), (&mut d_optimiser, &self.d_optimiser)] {
             let state: std::collections::HashMap<String, Tensor> = from.state()?.into_iter().collect();
             to.load(&mut |name| state.get(name).cloned())?;
         }
         let average = match &self.average {
             Some((network, average)) => {
-                let mut copy = Average::new(self.options.ema);
+                let mut copy = Average::new(self.options.ema).from(self.options.ema_start as u64);
                 copy.resume(average.updates());
                 Some((network.copy()?, copy))
             }
@@ -299,4 +307,16 @@ impl Gan {
         self.step = step;
         Ok(())
     }
+}
+
+/// The optimisers of both networks.
+fn optimisers(
+    options: &TrainOptions,
+    generator: &Generator,
+    discriminator: &Discriminator,
+) -> Result<[Box<dyn Optimiser>; 2]> {
+    Ok([
+        options.g_optimiser.build(generator.store().params(), &options.recipe(options.g_lr))?,
+        options.d_optimiser.build(discriminator.store().params(), &options.recipe(options.d_lr))?,
+    ])
 }

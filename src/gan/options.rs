@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::gan::arch::{Pool, Upsample};
-use crate::nn::{Init, NormKind, Schedule};
-use crate::options::{Choice, Setting, Value};
+use crate::nn::{Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Rates, Recipe, Schedule};
+use crate::options::{Choice, Setting, Settings as _, Value};
 
 /// Which labels the networks see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +83,40 @@ crate::options! {
         pub g_lr: f64 = 2e-4,
         /// The learning rate of the discriminator.
         pub d_lr: f64 = 2e-4,
+        /// What changes the generator along its gradients: `adam`, `adamw`, `sgd` or `rmsprop`.
+        pub g_optimiser: OptimiserKind = OptimiserKind::ADAM,
+        /// What changes the discriminator along its gradients: `adam`, `adamw`, `sgd` or `rmsprop`.
+        pub d_optimiser: OptimiserKind = OptimiserKind::ADAM,
         /// Adam's running shares.
         pub betas: [f64; 2] = [0.0, 0.999],
+        /// Added to the roots of Adam and RMSProp.
+        pub epsilon: f64 = 1e-8,
+        /// The share of the velocity that stays at each step of SGD or RMSProp.
+        pub momentum: f64 = 0.0,
+        /// Whether SGD looks ahead along its velocity.
+        pub nesterov: bool = false,
+        /// The share of RMSProp's running square that stays at each step.
+        pub smoothing: f64 = 0.99,
+        /// The share of each weight that is added to its gradient; `adamw` takes it off the weight instead.
+        pub weight_decay: f64 = 0.0,
+        /// The longest that the gradients of a network may be together; 0 for no bound.
+        pub clip_norm: f64 = 0.0,
+        /// The greatest that any number of a gradient may be; 0 for no bound.
+        pub clip_value: f64 = 0.0,
+        /// Pieces that each batch is computed in, to save memory: their gradients add up to those of the whole batch wherever
+        /// no norm and no penalty looks at a batch as a whole.
+        pub accumulate: usize = 1,
         /// How the learning rates change: `constant`, `linear`, `cosine` or `steps`.
         pub schedule: Schedule = Schedule::Constant,
+        /// First steps in which the learning rates grow evenly up to what the schedule says.
+        pub warmup: usize = 0,
+        /// For `schedule: "steps"`: after which shares of all steps the learning rates fall to a tenth.
+        pub drops: Vec<f64> = Rates::DROPS.to_vec(),
         /// The share of the averaged generator that stays at each step; 0 for no average.
         pub ema: f64 = 0.999,
+        /// Steps through which the averaged generator equals the raw one, as in Compare GAN; with 0 it averages from the first
+        /// step on, over few steps at first.
+        pub ema_start: usize = 0,
         /// Batches over which the statistics of batch norms are taken before sampling.
         pub standing_batches: usize = 32,
         /// Mirror images left to right, half of the time.
@@ -128,6 +156,7 @@ impl TrainOptions {
             ("penalty_every", self.penalty_every),
             ("z_dim", self.z_dim),
             ("standing_batches", self.standing_batches),
+            ("accumulate", self.accumulate),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::new(format!("the option `{name}` of `gan::train` is 0")).help("it must be at least 1"));
@@ -144,6 +173,8 @@ impl TrainOptions {
             ("ema", self.ema),
             ("betas[0]", self.betas[0]),
             ("betas[1]", self.betas[1]),
+            ("momentum", self.momentum),
+            ("smoothing", self.smoothing),
         ];
         if let Some((name, value)) = shares
             .iter()
@@ -157,19 +188,71 @@ impl TrainOptions {
         if !["none", "rotation"].contains(&self.self_supervision.as_str()) {
             return Err(crate::table::unknown("self-supervision", &self.self_supervision, ["none", "rotation"]));
         }
-        Ok(())
+        self.check_optimisers()
+    }
+
+    /// What the optimiser of a network is built from.
+    pub(super) fn recipe(&self, lr: f64) -> Recipe {
+        Recipe {
+            lr,
+            betas: self.betas,
+            epsilon: self.epsilon,
+            momentum: self.momentum,
+            nesterov: self.nesterov,
+            smoothing: self.smoothing,
+            weight_decay: self.weight_decay,
+        }
+    }
+
+    /// How the learning rates go through the steps.
+    pub(super) fn rates(&self) -> Result<Rates> {
+        Rates::new(self.schedule, self.warmup as u64, &self.drops)
+    }
+
+    /// How gradients are bounded.
+    pub(super) fn clip(&self) -> Result<Clip> {
+        Clip::new(self.clip_norm, self.clip_value)
+    }
+
+    /// Options of optimisers that neither network has would do nothing.
+    fn check_optimisers(&self) -> Result<()> {
+        let defaults = Self::default();
+        for name in ["betas", "epsilon", "momentum", "nesterov", "smoothing"] {
+            let known = [self.g_optimiser, self.d_optimiser].iter().any(|kind| kind.row().knows.contains(&name));
+            if !known && self.get(name) != defaults.get(name) {
+                let users =
+                    OPTIMISERS.iter().filter(|row| row.knows.contains(&name)).map(|row| format!("`{}`", row.name));
+                return Err(Error::new(format!(
+                    "the option `{name}` is set, and neither `{}` of the generator nor `{}` of the discriminator uses it",
+                    self.g_optimiser.row().name,
+                    self.d_optimiser.row().name
+                ))
+                .help(format!("it is for {}", users.collect::<Vec<_>>().join(", "))));
+            }
+        }
+        if self.weight_decay < 0.0 || self.epsilon < 0.0 {
+            return Err(Error::new("`weight_decay` or `epsilon` is below 0").help("both must be 0 or above"));
+        }
+        if !self.batch.is_multiple_of(self.accumulate) {
+            return Err(Error::new(format!(
+                "a batch of {} cannot be cut into {} equal pieces",
+                self.batch, self.accumulate
+            ))
+            .help("`accumulate` must divide `batch`"));
+        }
+        if self.ema_start > 0 && self.ema == 0.0 {
+            return Err(Error::new("`ema_start` is set and `ema` is 0: there is no average to start"));
+        }
+        self.rates()?;
+        self.clip().map(drop)
     }
 
     pub(super) fn rotates(&self) -> bool {
         self.self_supervision == "rotation"
     }
 
-    /// How many images of a batch are also shown turned.
-    pub(super) fn turned(&self) -> usize {
-        if self.rotates() {
-            ((self.rotation_share * self.batch as f64).round() as usize).clamp(1, self.batch)
-        } else {
-            0
-        }
+    /// How many of `n` images are also shown turned.
+    pub(super) fn turned(&self, n: usize) -> usize {
+        if self.rotates() { ((self.rotation_share * n as f64).round() as usize).clamp(1, n) } else { 0 }
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::gan::model::{Gan, Hook};
 use crate::gan::options::{Labels, TrainOptions};
 use crate::gan::{Adversarial, Regulariser, Scene};
-use crate::nn::{Mode, Optimiser, ROTATION, Trainable, gradients};
+use crate::nn::{Clip, Mode, Param, ROTATION, Rates, Trainable, gradients};
 use crate::progress::Job;
 use crate::tensor::{Device, Rng, Tensor, no_grad};
 
@@ -32,6 +32,8 @@ pub fn train(
 pub(super) struct Training<'a, 'b> {
     pub(super) gan: &'a mut Gan,
     pub(super) batches: Batches,
+    pub(super) rates: Rates,
+    pub(super) clip: Clip,
     pub(super) loss: Adversarial,
     pub(super) penalty: Regulariser,
     pub(super) rng: Rng,
@@ -52,6 +54,12 @@ pub(super) fn labels_hash(data: &Labelled) -> u64 {
 struct Draw {
     z: Tensor,
     labels: Tensor,
+}
+
+impl Draw {
+    fn piece(&self, piece: usize, pieces: usize) -> Result<Self> {
+        Ok(Self { z: cut(&self.z, piece, pieces)?, labels: cut(&self.labels, piece, pieces)? })
+    }
 }
 
 impl Training<'_, '_> {
@@ -83,24 +91,55 @@ impl Training<'_, '_> {
         self.gan.generator.forward(&draw.z, Some(&draw.labels), Mode::Train)
     }
 
-    /// One step of the discriminator on real images and `fake` ones, which are detached.
-    fn discriminator_step(
-        &mut self,
+    /// One step of the discriminator on real images and on `fake`, whose graph is left alone, or on fakes of its own; the
+    /// batch in as many pieces as asked for.
+    fn discriminator_step(&mut self, sub_step: u64, draw: &Draw, fake: Option<&Tensor>, factor: f64) -> Result<Values> {
+        let (real, real_labels) = self.real(sub_step)?;
+        let params = self.gan.discriminator.store().params();
+        let mut sum = Pieces::default();
+        let pieces = self.gan.options.accumulate;
+        for piece in 0..pieces {
+            let draw = draw.piece(piece, pieces)?;
+            let fake = match fake {
+                Some(fake) => fake.detach(),
+                None => no_grad(|| self.generate(&draw))?,
+            };
+            let (real, real_labels) = (cut(&real, piece, pieces)?, cut(&real_labels, piece, pieces)?);
+            let (values, loss) =
+                self.discriminator_loss(sub_step, piece, (&real, &real_labels), (&fake, &draw.labels))?;
+            if !sum.add(&values, &loss, &params)? {
+                // The loop names the number and the step; nothing is changed by it.
+                return Ok(values);
+            }
+        }
+        let (values, grads) = sum.mean()?;
+        self.gan.d_optimiser.apply(&self.clip.apply(grads)?, factor)?;
+        let bound = self.gan.options.d_clip;
+        if bound > 0.0 {
+            for param in params {
+                param.set(param.value().clamp(-bound, bound)?)?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// The loss of the discriminator on real images and fakes, each with labels.
+    fn discriminator_loss(
+        &self,
         sub_step: u64,
-        fake: &Tensor,
-        fake_labels: &Tensor,
-        factor: f64,
-    ) -> Result<Vec<(&'static str, f64)>> {
+        piece: usize,
+        (real, real_labels): (&Tensor, &Tensor),
+        (fake, fake_labels): (&Tensor, &Tensor),
+    ) -> Result<(Values, Tensor)> {
         let gan = &*self.gan;
         let (d, options) = (&gan.discriminator, &gan.options);
-        let n = options.batch;
-        let (real, real_labels) = self.real(sub_step)?;
-        let turned = options.turned();
+        let n = real.dims()[0];
+        let turned = options.turned(n);
         // Only the turned copies of real images are needed here; the upright ones are in the batch.
-        let copies = turned_copies(&real, &real_labels, turned)?;
-        let images: Vec<&Tensor> = [&real, fake].into_iter().chain(copies.iter().map(|(images, _)| images)).collect();
+        let copies = turned_copies(real, real_labels, turned)?;
+        let images: Vec<&Tensor> = [real, fake].into_iter().chain(copies.iter().map(|(images, _)| images)).collect();
         let labels: Vec<&Tensor> =
-            [&real_labels, fake_labels].into_iter().chain(copies.iter().map(|(_, labels)| labels)).collect();
+            [real_labels, fake_labels].into_iter().chain(copies.iter().map(|(_, labels)| labels)).collect();
         let labels = Tensor::cat(&labels, 0)?;
         let features = d.features(&Tensor::cat(&images, 0)?, Some(&labels), Mode::Train)?;
         let logits = d.judge(&features.narrow(0, 0, 2 * n)?, Some(&labels.narrow(0, 0, 2 * n)?), Mode::Train)?;
@@ -120,33 +159,21 @@ impl Training<'_, '_> {
             ));
             loss = loss.add(&rotation.mul_scalar(options.d_rotation_weight)?)?;
         }
-        if let Some(penalty) = self.penalised(sub_step, &real, &real_labels, fake, fake_labels)? {
+        if let Some(penalty) = self.penalised(sub_step, piece, (real, real_labels), (fake, fake_labels))? {
             values.push(("penalty", penalty.value()?));
             // A penalty that comes every tenth step weighs ten times as much.
             loss = loss.add(&penalty.mul_scalar(options.penalty_weight * options.penalty_every as f64)?)?;
         }
-        if !values.iter().all(|(_, value)| value.is_finite()) {
-            // The loop names the number and the step; nothing is changed by it.
-            return Ok(values);
-        }
-        let grads = gradients(&loss, d.store().params().as_slice())?;
-        self.gan.d_optimiser.apply(&grads, factor)?;
-        if self.gan.options.d_clip > 0.0 {
-            for param in self.gan.discriminator.store().params() {
-                param.set(param.value().clamp(-self.gan.options.d_clip, self.gan.options.d_clip)?)?;
-            }
-        }
-        Ok(values)
+        Ok((values, loss))
     }
 
     /// The penalty of this step, if there is one and it is its turn.
     fn penalised(
         &self,
         sub_step: u64,
-        real: &Tensor,
-        real_labels: &Tensor,
-        fake: &Tensor,
-        fake_labels: &Tensor,
+        piece: usize,
+        (real, real_labels): (&Tensor, &Tensor),
+        (fake, fake_labels): (&Tensor, &Tensor),
     ) -> Result<Option<Tensor>> {
         if !sub_step.is_multiple_of(self.gan.options.penalty_every as u64) {
             return Ok(None);
@@ -161,17 +188,39 @@ impl Training<'_, '_> {
             weights: &weights.map(|param| param.tensor()).collect::<Vec<_>>(),
             real,
             fake,
-            rng: self.rng.stream("penalty").at(sub_step),
+            rng: self.rng.stream("penalty").at(sub_step * self.gan.options.accumulate as u64 + piece as u64),
         };
         self.penalty.value(&mut scene)
     }
 
-    /// One step of the generator through the discriminator on `fake`, whose graph leads to the generator.
-    fn generator_step(&mut self, fake: &Tensor, fake_labels: &Tensor, factor: f64) -> Result<Vec<(&'static str, f64)>> {
+    /// One step of the generator through the discriminator on `fake`, whose graph leads to the generator, or on fakes of its
+    /// own; in as many pieces as asked for.
+    fn generator_step(&mut self, draw: &Draw, fake: Option<&Tensor>, factor: f64) -> Result<Values> {
+        // Only the generator's parameters are asked for, so nothing is computed for the discriminator's.
+        let params = self.gan.generator.store().params();
+        let mut sum = Pieces::default();
+        let pieces = self.gan.options.accumulate;
+        for piece in 0..pieces {
+            let draw = draw.piece(piece, pieces)?;
+            let (values, loss) = match fake {
+                Some(fake) => self.generator_loss(fake, &draw.labels)?,
+                None => self.generator_loss(&self.generate(&draw)?, &draw.labels)?,
+            };
+            if !sum.add(&values, &loss, &params)? {
+                return Ok(values);
+            }
+        }
+        let (values, grads) = sum.mean()?;
+        self.gan.g_optimiser.apply(&self.clip.apply(grads)?, factor)?;
+        Ok(values)
+    }
+
+    /// The loss of the generator on fakes.
+    fn generator_loss(&self, fake: &Tensor, fake_labels: &Tensor) -> Result<(Values, Tensor)> {
         let gan = &*self.gan;
         let (d, options) = (&gan.discriminator, &gan.options);
-        let n = options.batch;
-        let turned = if options.g_rotation_weight > 0.0 { options.turned() } else { 0 };
+        let n = fake.dims()[0];
+        let turned = if options.g_rotation_weight > 0.0 { options.turned(n) } else { 0 };
         let copies = turned_copies(fake, fake_labels, turned)?;
         let images: Vec<&Tensor> = std::iter::once(fake).chain(copies.iter().map(|(images, _)| images)).collect();
         let labels: Vec<&Tensor> =
@@ -188,14 +237,54 @@ impl Training<'_, '_> {
             values.push(("g_rotation", rotation.value()?));
             loss = loss.add(&rotation.mul_scalar(options.g_rotation_weight)?)?;
         }
-        if !values.iter().all(|(_, value)| value.is_finite()) {
-            return Ok(values);
-        }
-        // Only the generator's parameters are asked for, so nothing is computed for the discriminator's.
-        let grads = gradients(&loss, gan.generator.store().params().as_slice())?;
-        self.gan.g_optimiser.apply(&grads, factor)?;
-        Ok(values)
+        Ok((values, loss))
     }
+}
+
+/// What a step measured.
+type Values = Vec<(&'static str, f64)>;
+
+/// Gradients and measured values of the pieces of a batch, added up.
+#[derive(Default)]
+struct Pieces {
+    count: usize,
+    values: Values,
+    grads: Vec<Tensor>,
+}
+
+impl Pieces {
+    /// Adds the gradients of `loss` for `params`; false, and nothing is added, when a measured number is not finite.
+    fn add(&mut self, values: &Values, loss: &Tensor, params: &[Param]) -> Result<bool> {
+        if !values.iter().all(|(_, value)| value.is_finite()) {
+            return Ok(false);
+        }
+        let grads = gradients(loss, params)?;
+        self.count += 1;
+        if self.count == 1 {
+            (self.values, self.grads) = (values.clone(), grads);
+            return Ok(true);
+        }
+        self.values.iter_mut().zip(values).for_each(|(sum, value)| sum.1 += value.1);
+        self.grads = no_grad(|| self.grads.iter().zip(&grads).map(|(sum, grad)| sum.add(grad)).collect::<Result<_>>())?;
+        Ok(true)
+    }
+
+    /// The means over the pieces.
+    fn mean(self) -> Result<(Values, Vec<Tensor>)> {
+        if self.count == 1 {
+            return Ok((self.values, self.grads));
+        }
+        let share = 1.0 / self.count as f64;
+        let values = self.values.into_iter().map(|(name, sum)| (name, sum * share)).collect();
+        let grads = no_grad(|| self.grads.iter().map(|sum| sum.mul_scalar(share)).collect::<Result<_>>())?;
+        Ok((values, grads))
+    }
+}
+
+/// Piece number `piece` of the rows of `whole`, cut into `pieces` equal ones.
+fn cut(whole: &Tensor, piece: usize, pieces: usize) -> Result<Tensor> {
+    let rows = whole.dims()[0] / pieces;
+    if pieces == 1 { Ok(whole.clone()) } else { whole.narrow(0, piece * rows, rows) }
 }
 
 /// The last `turned` images at 90, 180 and 270 degrees, with the labels of the upright ones; none if `turned` is 0.
@@ -220,21 +309,23 @@ pub(super) fn latents(z: &str, rng: &mut Rng, n: usize, z_dim: usize, device: &D
 
 impl Trainable for Training<'_, '_> {
     fn step(&mut self, step: u64) -> Result<Vec<(&'static str, f64)>> {
-        let factor = self.gan.options.schedule.factor(step, self.end);
+        let factor = self.rates.factor(step, self.end);
         let d_steps = self.gan.options.d_steps as u64;
+        let whole = self.gan.options.accumulate == 1;
         let mut values = Vec::new();
         for sub in 0..d_steps {
             let sub_step = step * d_steps + sub;
             let draw = self.draw(sub_step)?;
             let last = sub + 1 == d_steps;
-            // The generator does not change before its own step, so the fakes of the last discriminator step serve it too.
-            let fake = if last { self.generate(&draw)? } else { no_grad(|| self.generate(&draw))? };
-            values = self.discriminator_step(sub_step, &fake.detach(), &draw.labels, factor)?;
+            // The generator does not change before its own step, so the fakes of the last discriminator step serve it too,
+            // unless their graph is too large to be kept whole.
+            let fake = if last && whole { Some(self.generate(&draw)?) } else { None };
+            values = self.discriminator_step(sub_step, &draw, fake.as_ref(), factor)?;
             if !values.iter().all(|(_, value)| value.is_finite()) {
                 return Ok(values);
             }
             if last {
-                values.extend(self.generator_step(&fake, &draw.labels, factor)?);
+                values.extend(self.generator_step(&draw, fake.as_ref(), factor)?);
             }
         }
         if values.iter().all(|(_, value)| value.is_finite()) {

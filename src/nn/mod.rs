@@ -26,9 +26,11 @@ pub use k_means::{KMeans, KMeansOptions, k_means, k_means_from};
 pub use layer::{Conv, ConvTranspose, Embedding, Linear, Make};
 pub(crate) use norm::forget_standing;
 pub use norm::{NORMS, Norm, NormKind, NormOptions};
-pub use optimiser::{Adam, Optimiser, Sgd, descend, gradients};
+pub use optimiser::{
+    Adam, Clip, OPTIMISERS, Optimiser, OptimiserKind, OptimiserRow, Recipe, RmsProp, Sgd, descend, gradients,
+};
 pub use param::{Buffer, Param, Store};
-pub use schedule::Schedule;
+pub use schedule::{Rates, Schedule};
 pub use sequential::{Layer, Sequential, parameter};
 pub use spectral::SpectralNorm;
 pub use task::{ROTATION, Task};

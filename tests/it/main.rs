@@ -7,6 +7,7 @@ mod cli;
 mod golden_extractor;
 mod golden_methods;
 mod golden_metric;
+mod golden_training;
 mod kernel;
 mod layers;
 mod manual;

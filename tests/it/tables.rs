@@ -55,6 +55,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Source: fewlab::data::SOURCES, Paper::Free;
         EncoderRow: fewlab::nn::ENCODERS, Paper::Cited;
         NormRow: fewlab::nn::NORMS, Paper::Free;
+        OptimiserRow: fewlab::nn::OPTIMISERS, Paper::Free;
         Task: fewlab::ssl::TASKS, Paper::Cited;
         LabellerRow: fewlab::label::LABELLERS, Paper::Free;
         Architecture: fewlab::gan::ARCHITECTURES, Paper::Cited;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fewlab::data::{self, Dataset, LoadOptions};
 use fewlab::gan::{self, Blueprint, Discriminator, Gan, Generator, Heads, TrainOptions};
 use fewlab::label::{self, LabelOptions, SemiSupervisedOptions};
-use fewlab::nn::{Init, NormKind};
+use fewlab::nn::{Init, NormKind, OptimiserKind};
 use fewlab::options::{Callback, Choice, Settings, Value};
 use fewlab::progress::{Job, Observer, Step, Stop};
 use fewlab::ssl::{self, SslOptions};
@@ -313,4 +313,73 @@ fn bad_settings_and_files_are_told_apart() {
     let error = wider.load(&path).unwrap_err();
     assert!(error.message.contains("gan.safetensors") && error.help.unwrap().contains("truncated"));
     assert!(wider.load(&folder.path().join("none")).unwrap_err().message.contains("cannot read"));
+}
+
+fn differences(a: &Gan, b: &Gan) -> f64 {
+    let values = |gan: &Gan| -> Vec<f64> {
+        let state = gan.generator().store().params().into_iter().chain(gan.discriminator().store().params());
+        state.flat_map(|param| param.value().to_f64s().unwrap()).collect()
+    };
+    values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn a_batch_in_pieces_gives_the_same_step_as_a_whole_one() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |pieces: usize| {
+        let options = TrainOptions {
+            accumulate: pieces,
+            g_norm: NormKind::None,
+            d_norm: NormKind::None,
+            d_spectral_norm: false,
+            // Its steps follow the size of gradients, as Adam's first ones do not.
+            g_optimiser: OptimiserKind::named("sgd").unwrap(),
+            d_optimiser: OptimiserKind::named("sgd").unwrap(),
+            g_lr: 1e-3,
+            d_lr: 1e-3,
+            ..quick("biggan")
+        };
+        gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap()
+    };
+    let whole = run(1);
+    let start = Gan::new(&data, whole.options.clone(), &Device::Cpu).unwrap();
+    let (moved, apart) = (differences(&whole, &start), differences(&whole, &run(4)));
+    // Single precision adds up the same numbers in another order.
+    assert!(apart < 1e-4 * moved && moved > 1e-3, "{apart} of {moved}");
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let refused = |name: &str, value: Value| {
+        let mut options = quick("biggan");
+        options.set(name, value).unwrap();
+        Gan::new(&data, options, &Device::Cpu).err().unwrap()
+    };
+    let error = refused("nesterov", Value::Bool(true));
+    assert_eq!(
+        error.message,
+        "the option `nesterov` is set, and neither `adam` of the generator nor `adam` of the discriminator uses it"
+    );
+    assert_eq!(error.help.as_deref(), Some("it is for `sgd`"));
+    assert_eq!(refused("accumulate", Value::Int(3)).message, "a batch of 8 cannot be cut into 3 equal pieces");
+    assert!(refused("drops", Value::List(vec![Value::Float(0.5)])).message.contains("`schedule` is \"constant\""));
+    assert_eq!(refused("clip_norm", Value::Float(-1.0)).message, "the option `clip_norm` is -1");
+}
+
+#[test]
+fn the_average_equals_the_raw_generator_until_it_starts() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |steps: usize| {
+        let options = TrainOptions { ema_start: 2, steps, ..quick("biggan") };
+        gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap()
+    };
+    let same = |gan: &Gan| {
+        let values = |params: Vec<fewlab::nn::Param>| -> Vec<f32> {
+            params.iter().flat_map(|param| param.value().to_f32s().unwrap()).collect()
+        };
+        values(gan.sampler().store().params()) == values(gan.generator().store().params())
+    };
+    assert!(same(&run(2)));
+    assert!(!same(&run(3)));
 }

@@ -73,6 +73,7 @@ pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         names(crate::metric::METRICS),
         names(crate::nn::ENCODERS),
         names(crate::nn::NORMS),
+        names(crate::nn::OPTIMISERS),
         ("initialiser", crate::nn::INITIALISERS.to_vec()),
     ]
 }

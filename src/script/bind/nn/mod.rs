@@ -14,7 +14,7 @@ use crate::script::manual::{Setting, settings_of};
 pub use building::BuildOptions;
 pub use layers::LayerOptions;
 pub use network::{Network, Training};
-pub use training::{AdamOptions, SgdOptions};
+pub use training::{AdamOptions, RmsPropOptions, SgdOptions};
 
 pub(super) fn register(engine: &mut Engine) {
     display::know::<Network>(engine);
@@ -35,6 +35,7 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
         settings_of::<BuildOptions>(),
         settings_of::<AdamOptions>(),
         settings_of::<SgdOptions>(),
+        settings_of::<RmsPropOptions>(),
         ("nn::conv", layer.clone()),
         ("nn::conv_transpose", layer.clone()),
         ("nn::linear", layer),

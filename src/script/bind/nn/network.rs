@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::gan::{Discriminator, Generator};
-use crate::nn::{Encoder, Layer, Mode, Optimiser, Sequential, Store};
+use crate::nn::{Clip, Encoder, Layer, Mode, Optimiser, Sequential, Store};
 use crate::script::history::History;
 
 /// A network as a script holds it. Copies in variables are the same network.
@@ -100,14 +100,14 @@ impl Network {
 pub struct Training {
     optimiser: Arc<Mutex<Box<dyn Optimiser>>>,
     pub(super) heads: Arc<Vec<String>>,
+    pub(super) clip: Clip,
     /// The loss of each step.
     pub(in crate::script) history: History,
 }
 
 impl Training {
-    pub(super) fn new(optimiser: impl Optimiser + 'static, heads: Vec<String>) -> Self {
-        let optimiser: Box<dyn Optimiser> = Box::new(optimiser);
-        Self { optimiser: Arc::new(Mutex::new(optimiser)), heads: Arc::new(heads), history: History::default() }
+    pub(super) fn new(optimiser: Box<dyn Optimiser>, heads: Vec<String>, clip: Clip) -> Self {
+        Self { optimiser: Arc::new(Mutex::new(optimiser)), heads: Arc::new(heads), clip, history: History::default() }
     }
 
     /// The optimiser itself.

@@ -4,7 +4,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::network::{Network, Training};
-use crate::nn::{self, Adam, Param, Sgd};
+use crate::nn::{self, Clip, OptimiserKind, Param, Recipe};
 use crate::script::history::History;
 use crate::script::{At, Fallible, args};
 use crate::tensor::Tensor;
@@ -18,6 +18,14 @@ crate::options! {
         pub betas: [f64; 2] = [0.9, 0.999],
         /// Added to the root.
         pub epsilon: f64 = 1e-8,
+        /// The share of each weight that is added to its gradient.
+        pub weight_decay: f64 = 0.0,
+        /// Whether weight decay is taken off the weights, times the learning rate, instead.
+        pub decoupled: bool = false,
+        /// The longest that all gradients may be together; 0 for no bound.
+        pub clip_norm: f64 = 0.0,
+        /// The greatest that any number of a gradient may be; 0 for no bound.
+        pub clip_value: f64 = 0.0,
     }
 }
 
@@ -28,8 +36,34 @@ crate::options! {
         pub lr: f64 = 1e-2,
         /// The share of the velocity that stays at each step.
         pub momentum: f64 = 0.0,
+        /// Whether to look ahead along the velocity.
+        pub nesterov: bool = false,
         /// The share of each weight that is added to its gradient.
         pub weight_decay: f64 = 0.0,
+        /// The longest that all gradients may be together; 0 for no bound.
+        pub clip_norm: f64 = 0.0,
+        /// The greatest that any number of a gradient may be; 0 for no bound.
+        pub clip_value: f64 = 0.0,
+    }
+}
+
+crate::options! {
+    /// Options of `nn::rmsprop`.
+    pub struct RmsPropOptions("nn::rmsprop") {
+        /// The learning rate.
+        pub lr: f64 = 1e-3,
+        /// The share of the running square that stays at each step.
+        pub smoothing: f64 = 0.99,
+        /// Added to the root.
+        pub epsilon: f64 = 1e-8,
+        /// The share of the velocity that stays at each step.
+        pub momentum: f64 = 0.0,
+        /// The share of each weight that is added to its gradient.
+        pub weight_decay: f64 = 0.0,
+        /// The longest that all gradients may be together; 0 for no bound.
+        pub clip_norm: f64 = 0.0,
+        /// The greatest that any number of a gradient may be; 0 for no bound.
+        pub clip_value: f64 = 0.0,
     }
 }
 
@@ -46,9 +80,15 @@ pub mod functions {
     #[rhai_fn(return_raw)]
     pub fn adam(ctx: NativeCallContext, of: Dynamic, options: Map) -> Fallible<Training> {
         let options = args::options::<AdamOptions>(&ctx, options)?;
-        let (params, heads) = super::trained(&ctx, &of)?;
-        let adam = Adam::new(params, options.lr, options.betas, options.epsilon).at(&ctx)?;
-        Ok(Training::new(adam, heads))
+        let recipe = Recipe {
+            lr: options.lr,
+            betas: options.betas,
+            epsilon: options.epsilon,
+            weight_decay: options.weight_decay,
+            ..Recipe::default()
+        };
+        let name = if options.decoupled { "adamw" } else { "adam" };
+        super::optimiser(&ctx, &of, name, &recipe, (options.clip_norm, options.clip_value))
     }
 
     /// Gradient descent with momentum, over a network, a parameter, or a map or list of them.
@@ -62,9 +102,42 @@ pub mod functions {
     #[rhai_fn(return_raw)]
     pub fn sgd(ctx: NativeCallContext, of: Dynamic, options: Map) -> Fallible<Training> {
         let options = args::options::<SgdOptions>(&ctx, options)?;
-        let (params, heads) = super::trained(&ctx, &of)?;
-        let sgd = Sgd::new(params, options.lr, options.momentum, options.weight_decay).at(&ctx)?;
-        Ok(Training::new(sgd, heads))
+        let recipe = Recipe {
+            lr: options.lr,
+            momentum: options.momentum,
+            nesterov: options.nesterov,
+            weight_decay: options.weight_decay,
+            ..Recipe::default()
+        };
+        super::optimiser(&ctx, &of, "sgd", &recipe, (options.clip_norm, options.clip_value))
+    }
+
+    /// The optimiser RMSProp, over a network, a parameter, or a map or list of them.
+    ///
+    /// s = smoothing s + (1 - smoothing) g^2; v = momentum v + g / (sqrt(s) + epsilon); w -= lr v. Tieleman and Hinton 2012.
+    ///
+    /// ```rhai
+    /// let net = nn::sequential([nn::linear(2, 1)]);
+    /// nn::rmsprop(net, #{ lr: 5e-5, clip_value: 0.1 }).lr // => 5e-5
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn rmsprop(ctx: NativeCallContext, of: Dynamic, options: Map) -> Fallible<Training> {
+        let options = args::options::<RmsPropOptions>(&ctx, options)?;
+        let recipe = Recipe {
+            lr: options.lr,
+            smoothing: options.smoothing,
+            epsilon: options.epsilon,
+            momentum: options.momentum,
+            weight_decay: options.weight_decay,
+            ..Recipe::default()
+        };
+        super::optimiser(&ctx, &of, "rmsprop", &recipe, (options.clip_norm, options.clip_value))
+    }
+
+    /// RMSProp, with all options as they are.
+    #[rhai_fn(name = "rmsprop", return_raw)]
+    pub fn rmsprop_plainly(ctx: NativeCallContext, of: Dynamic) -> Fallible<Training> {
+        rmsprop(ctx, of, Map::new())
     }
 
     /// The optimiser Adam, with all options as they are.
@@ -95,7 +168,7 @@ pub mod methods {
     #[rhai_fn(name = "step", return_raw)]
     pub fn step(ctx: NativeCallContext, optimiser: Training, loss: Tensor) -> Fallible {
         args::check_stop(&ctx)?;
-        nn::descend(optimiser.held().as_mut(), &loss, &optimiser.heads).at(&ctx)?;
+        nn::descend(optimiser.held().as_mut(), &loss, &optimiser.heads, &optimiser.clip).at(&ctx)?;
         optimiser.history.add("loss", "loss", loss.value().at(&ctx)?);
         Ok(())
     }
@@ -132,6 +205,19 @@ pub mod methods {
         optimiser.held().set_lr(lr);
         Ok(())
     }
+}
+
+fn optimiser(
+    ctx: &NativeCallContext,
+    of: &Dynamic,
+    name: &str,
+    recipe: &Recipe,
+    (norm, value): (f64, f64),
+) -> Fallible<Training> {
+    let clip = Clip::new(norm, value).at(ctx)?;
+    let (params, heads) = trained(ctx, of)?;
+    let optimiser = OptimiserKind::named(name).and_then(|kind| kind.build(params, recipe)).at(ctx)?;
+    Ok(Training::new(optimiser, heads, clip))
 }
 
 /// The parameters in a network, a parameter, or a map or list of them, and the heads that may be left out.

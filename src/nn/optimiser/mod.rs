@@ -1,8 +1,20 @@
-//! Optimisers over all parameters at once: Adam, and stochastic gradient descent with momentum.
+//! Optimisers over all parameters at once, a file each, and what is done to gradients before them.
+
+mod adam;
+mod clip;
+mod rmsprop;
+mod sgd;
+
+pub use adam::Adam;
+pub use clip::Clip;
+pub use rmsprop::RmsProp;
+pub use sgd::Sgd;
 
 use crate::error::{Error, Result};
 use crate::nn::Param;
-use crate::tensor::{AdamStep, Tensor, adam_step, no_grad, vjp};
+use crate::options::{Setting, Value};
+use crate::table::{self, Row};
+use crate::tensor::{Tensor, no_grad, vjp};
 
 /// The gradient of `loss`, one number, for each of `params`; the graph behind the loss is freed.
 ///
@@ -30,12 +42,12 @@ pub fn gradients(loss: &Tensor, params: &[Param]) -> Result<Vec<Tensor>> {
     Ok(grads.into_iter().flatten().collect())
 }
 
-/// One step of `optimiser` down the gradient of `loss`. A head (the parameters whose names begin with one of `heads`) that the
-/// loss leaves out altogether stays as it is.
+/// One step of `optimiser` down the gradient of `loss`, clipped. A head (the parameters whose names begin with one of `heads`)
+/// that the loss leaves out altogether stays as it is.
 ///
 /// # Errors
 /// As [`gradients`]; the loss is not finite. Nothing changes then.
-pub fn descend(optimiser: &mut dyn Optimiser, loss: &Tensor, heads: &[String]) -> Result<()> {
+pub fn descend(optimiser: &mut dyn Optimiser, loss: &Tensor, heads: &[String], clip: &Clip) -> Result<()> {
     if loss.elements() == 1 {
         let value = loss.value()?;
         if !value.is_finite() {
@@ -63,7 +75,7 @@ pub fn descend(optimiser: &mut dyn Optimiser, loss: &Tensor, heads: &[String]) -
             false => grads.next().ok_or_else(|| Error::bug("a parameter has no gradient")),
         })
         .collect::<Result<Vec<_>>>()?;
-    optimiser.apply(&all, 1.0)
+    optimiser.apply(&clip.apply(all)?, 1.0)
 }
 
 /// Changes parameters along gradients.
@@ -97,143 +109,158 @@ pub trait Optimiser: Send {
     }
 }
 
-/// Adam (Kingma and Ba 2014, arXiv:1412.6980), with epsilon outside the root.
-pub struct Adam {
-    params: Vec<Param>,
-    moments: Vec<[Tensor; 2]>,
-    steps: u64,
-    lr: f64,
-    betas: [f64; 2],
-    epsilon: f64,
+/// The numbers that an optimiser may be built from; each takes those it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// The learning rate.
+    pub lr: f64,
+    /// Adam: the shares of the running mean and square that stay at each step.
+    pub betas: [f64; 2],
+    /// Adam, RMSProp: added to the root.
+    pub epsilon: f64,
+    /// SGD, RMSProp: the share of the velocity that stays at each step.
+    pub momentum: f64,
+    /// SGD: look ahead along the velocity.
+    pub nesterov: bool,
+    /// RMSProp: the share of the running square that stays at each step.
+    pub smoothing: f64,
+    /// The share of each weight that is added to its gradient, or taken off it by `adamw`.
+    pub weight_decay: f64,
 }
 
-impl Adam {
-    /// Over `params`; `betas` are the shares of the running mean and square that stay at each step.
-    pub fn new(params: Vec<Param>, lr: f64, betas: [f64; 2], epsilon: f64) -> Result<Self> {
-        let zeros = |param: &Param| -> Result<[Tensor; 2]> {
-            let value = param.value();
-            let zeros = Tensor::zeros(value.dims(), value.dtype(), value.device())?;
-            Ok([zeros.clone(), zeros])
-        };
-        let moments = params.iter().map(zeros).collect::<Result<_>>()?;
-        Ok(Self { params, moments, steps: 0, lr, betas, epsilon })
-    }
-}
-
-impl Optimiser for Adam {
-    fn apply(&mut self, grads: &[Tensor], factor: f64) -> Result<()> {
-        fits(grads, &self.params)?;
-        self.steps += 1;
-        let t = self.steps as i32;
-        let step = AdamStep {
-            rate: self.lr * factor / (1.0 - self.betas[0].powi(t)),
-            betas: self.betas,
-            root_scale: 1.0 / (1.0 - self.betas[1].powi(t)).sqrt(),
-            epsilon: self.epsilon,
-        };
-        for ((param, grad), moments) in self.params.iter().zip(grads).zip(&mut self.moments) {
-            let (value, m, v) = adam_step(&param.value(), grad, &moments[0], &moments[1], &step)?;
-            param.set(value)?;
-            *moments = [m, v];
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            lr: 2e-4,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            momentum: 0.0,
+            nesterov: false,
+            smoothing: 0.99,
+            weight_decay: 0.0,
         }
-        Ok(())
-    }
-
-    fn params(&self) -> &[Param] {
-        &self.params
-    }
-
-    fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    fn set_lr(&mut self, lr: f64) {
-        self.lr = lr;
-    }
-
-    fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut out = vec![("steps".to_string(), steps_tensor(self.steps)?)];
-        for (param, [m, v]) in self.params.iter().zip(&self.moments) {
-            out.push((format!("{}.mean", param.name()), m.clone()));
-            out.push((format!("{}.square", param.name()), v.clone()));
-        }
-        Ok(out)
-    }
-
-    fn load(&mut self, find: &mut dyn FnMut(&str) -> Option<Tensor>) -> Result<()> {
-        self.steps = read_steps(find)?;
-        for (param, moments) in self.params.iter().zip(&mut self.moments) {
-            *moments = [moment(find, param, "mean")?, moment(find, param, "square")?];
-        }
-        Ok(())
     }
 }
 
-/// Stochastic gradient descent with momentum and weight decay: v = momentum v + g + decay w; w = w - lr v.
-pub struct Sgd {
-    params: Vec<Param>,
-    velocity: Vec<Tensor>,
-    steps: u64,
-    lr: f64,
-    momentum: f64,
-    weight_decay: f64,
+/// A row of [`OPTIMISERS`].
+pub struct OptimiserRow {
+    /// What a script calls it.
+    pub name: &'static str,
+    /// Its manual entry.
+    pub doc: &'static str,
+    /// The fields of [`Recipe`] that it knows besides `lr` and `weight_decay`.
+    pub knows: &'static [&'static str],
+    /// Makes one over the parameters.
+    pub build: fn(Vec<Param>, &Recipe) -> Result<Box<dyn Optimiser>>,
 }
 
-impl Sgd {
-    /// Over `params`.
-    pub fn new(params: Vec<Param>, lr: f64, momentum: f64, weight_decay: f64) -> Result<Self> {
-        let zeros = |param: &Param| Tensor::zeros(param.dims(), param.value().dtype(), param.value().device());
-        let velocity = params.iter().map(zeros).collect::<Result<_>>()?;
-        Ok(Self { params, velocity, steps: 0, lr, momentum, weight_decay })
+impl Row for OptimiserRow {
+    const KIND: &'static str = "optimiser";
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn doc(&self) -> &'static str {
+        self.doc
     }
 }
 
-impl Optimiser for Sgd {
-    fn apply(&mut self, grads: &[Tensor], factor: f64) -> Result<()> {
-        fits(grads, &self.params)?;
-        self.steps += 1;
-        no_grad(|| {
-            for ((param, grad), velocity) in self.params.iter().zip(grads).zip(&mut self.velocity) {
-                let value = param.value();
-                let pull = if self.weight_decay == 0.0 {
-                    grad.clone()
-                } else {
-                    grad.add(&value.mul_scalar(self.weight_decay)?)?
-                };
-                *velocity = velocity.mul_scalar(self.momentum)?.add(&pull)?;
-                param.set(value.sub(&velocity.mul_scalar(self.lr * factor)?)?)?;
-            }
-            Ok(())
-        })
+/// Every optimiser, in the order the manual lists them.
+pub const OPTIMISERS: &[OptimiserRow] = &[
+    OptimiserRow {
+        name: "adam",
+        doc: "Steps along the running mean of gradients over the root of their running square.\n\n\
+              Epsilon stands outside the root, weight decay is added to the gradient.   Kingma & Ba 2014, arXiv:1412.6980.",
+        knows: &["betas", "epsilon"],
+        build: |params, recipe| {
+            Ok(Box::new(
+                Adam::new(params, recipe.lr, recipe.betas, recipe.epsilon)?.with_weight_decay(recipe.weight_decay),
+            ))
+        },
+    },
+    OptimiserRow {
+        name: "adamw",
+        doc: "Adam whose weight decay acts on the weights themselves: w -= lr decay w.\n\n\
+              Loshchilov & Hutter 2017, arXiv:1711.05101.",
+        knows: &["betas", "epsilon"],
+        build: |params, recipe| {
+            let adam = Adam::new(params, recipe.lr, recipe.betas, recipe.epsilon)?;
+            Ok(Box::new(adam.with_decoupled_decay(recipe.weight_decay)))
+        },
+    },
+    OptimiserRow {
+        name: "sgd",
+        doc: "Gradient descent, with momentum and Nesterov's look ahead if asked for.\n\n\
+              v = momentum v + g; w -= lr v, or lr (g + momentum v) with `nesterov`.   Sutskever et al. 2013, PMLR 28(3).",
+        knows: &["momentum", "nesterov"],
+        build: |params, recipe| {
+            let sgd = Sgd::new(params, recipe.lr, recipe.momentum, recipe.weight_decay)?;
+            Ok(Box::new(if recipe.nesterov { sgd.nesterov()? } else { sgd }))
+        },
+    },
+    OptimiserRow {
+        name: "rmsprop",
+        doc: "Steps along gradients over the root of their running square.\n\n\
+              s = smoothing s + (1 - smoothing) g^2; v = momentum v + g / (sqrt(s) + epsilon); w -= lr v.   \
+              Tieleman & Hinton 2012; the optimiser of Wasserstein GANs with clipped weights, arXiv:1701.07875.",
+        knows: &["epsilon", "smoothing", "momentum"],
+        build: |params, recipe| {
+            let rmsprop = RmsProp::new(params, recipe.lr, recipe.smoothing, recipe.epsilon, recipe.momentum)?;
+            Ok(Box::new(rmsprop.with_weight_decay(recipe.weight_decay)))
+        },
+    },
+];
+
+/// Which optimiser: a name of [`OPTIMISERS`] as an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptimiserKind(usize);
+
+impl OptimiserKind {
+    /// Adam.
+    pub const ADAM: Self = Self(0);
+
+    /// Its row.
+    pub fn row(self) -> &'static OptimiserRow {
+        &OPTIMISERS[self.0]
     }
 
-    fn params(&self) -> &[Param] {
-        &self.params
+    /// The optimiser called `name`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<Self> {
+        table::find(OPTIMISERS, name)?;
+        Ok(Self(OPTIMISERS.iter().position(|row| row.name == name).unwrap_or_default()))
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
+    /// One over `params`.
+    ///
+    /// # Errors
+    /// The recipe does not do for it.
+    pub fn build(self, params: Vec<Param>, recipe: &Recipe) -> Result<Box<dyn Optimiser>> {
+        (self.row().build)(params, recipe)
     }
+}
 
-    fn set_lr(&mut self, lr: f64) {
-        self.lr = lr;
-    }
-
-    fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut out = vec![("steps".to_string(), steps_tensor(self.steps)?)];
-        out.extend(
-            self.params.iter().zip(&self.velocity).map(|(param, v)| (format!("{}.velocity", param.name()), v.clone())),
-        );
-        Ok(out)
-    }
-
-    fn load(&mut self, find: &mut dyn FnMut(&str) -> Option<Tensor>) -> Result<()> {
-        self.steps = read_steps(find)?;
-        for (param, velocity) in self.params.iter().zip(&mut self.velocity) {
-            *velocity = moment(find, param, "velocity")?;
+impl Setting for OptimiserKind {
+    const EXPECTED: &'static str = "`adam`, `adamw`, `sgd` or `rmsprop`";
+    fn from_value(value: Value) -> std::result::Result<Self, Value> {
+        match &value {
+            Value::Text(name) => Self::named(name).map_err(|_| value),
+            _ => Err(value),
         }
-        Ok(())
     }
+    fn to_value(&self) -> Value {
+        Value::Text(self.row().name.into())
+    }
+}
+
+/// `grad` with `decay` of the weight added.
+fn decayed(grad: &Tensor, value: &Tensor, decay: f64) -> Result<Tensor> {
+    if decay == 0.0 { Ok(grad.clone()) } else { no_grad(|| grad.add(&value.mul_scalar(decay)?)) }
+}
+
+fn zeros_like(params: &[Param]) -> Result<Vec<Tensor>> {
+    params.iter().map(|param| Tensor::zeros(param.dims(), param.value().dtype(), param.value().device())).collect()
 }
 
 fn fits(grads: &[Tensor], params: &[Param]) -> Result<()> {
