@@ -2,6 +2,7 @@
 
 use crate::gan::TrainOptions;
 use crate::gan::options::Labels;
+use crate::nn::NormKind;
 use crate::table::Row;
 
 /// A named set of training options.
@@ -25,31 +26,166 @@ impl Row for Method {
 }
 
 /// Every method, in the order the manual lists them.
-pub const METHODS: &[Method] = &[BIGGAN, SINGLE_LABEL, S2GAN, S3GAN];
+pub const METHODS: &[Method] = &[
+    BIGGAN,
+    BIGGAN_LABELLED_ONLY,
+    SINGLE_LABEL,
+    SINGLE_LABEL_SS,
+    RANDOM_LABEL,
+    CLUSTERING,
+    CLUSTERING_SS,
+    S2GAN,
+    S2GAN_SOFT,
+    S3GAN,
+    S2GAN_CO,
+    S3GAN_CO,
+    SSGAN,
+    ROTATION_ONLY,
+    OSSGAN,
+];
+
+fn rotate(options: &mut TrainOptions) {
+    options.self_supervision = "rotation".into();
+}
+
+/// Labels that the discriminator infers while it trains.
+fn infer(options: &mut TrainOptions) {
+    options.labels = Labels::Known;
+    options.predictor = true;
+}
 
 const BIGGAN: Method = Method {
     name: "biggan",
     doc: "A conditional GAN on the labels that are given; images without one are left out.\n\n\
-          Conditional batch norm in the generator, projection in the discriminator, hinge loss.   Brock et al. 2018, arXiv:1809.11096.",
+          Conditional batch norm in the generator, projection in the discriminator, hinge loss. Give it all labels, \
+          `data.train`, or any others.   Brock et al. 2018, arXiv:1809.11096.",
     apply: |_| {},
+};
+
+const BIGGAN_LABELLED_ONLY: Method = Method {
+    name: "biggan_labelled_only",
+    doc: "`biggan` on the images whose label was kept, and on no others.\n\n\
+          Give it a set with some labels kept, `data.train.keep_labels(0.1)`; what a labeller inferred is not looked at.   \
+          The BigGAN-k% of Lucic et al. 2019, arXiv:1903.02271.",
+    apply: |options| options.labels = Labels::Known,
 };
 
 const SINGLE_LABEL: Method = Method {
     name: "single_label",
-    doc: "The same GAN with one label for every image: what is left without labels.\n\nLucic et al. 2019, arXiv:1903.02271, section 4.",
+    doc: "The same GAN with one label for every image: what is left without labels.\n\n\
+          Any set will do.   Lucic et al. 2019, arXiv:1903.02271, section 4.",
     apply: |options| options.labels = Labels::Single,
+};
+
+const SINGLE_LABEL_SS: Method = Method {
+    name: "single_label_ss",
+    doc: "`single_label` whose discriminator also tells by how many quarter turns an image was turned.\n\n\
+          Any set will do.   Lucic et al. 2019, arXiv:1903.02271, section 4.",
+    apply: |options| {
+        options.labels = Labels::Single;
+        rotate(options);
+    },
+};
+
+const RANDOM_LABEL: Method = Method {
+    name: "random_label",
+    doc: "The same GAN with a label drawn for each image, whatever it shows.\n\n\
+          Any set with classes will do; their number counts. An image keeps its label.   Lucic et al. 2019, arXiv:1903.02271, \
+          section 4.",
+    apply: |options| options.labels = Labels::Random,
+};
+
+const CLUSTERING: Method = Method {
+    name: "clustering",
+    doc: "A conditional GAN on the clusters of learnt features, without a label.\n\n\
+          Give it clusters, `label::cluster(features, known)`. Fakes have the clusters of the real images of their batch, since \
+          clusters differ in size.   Lucic et al. 2019, arXiv:1903.02271, section 3.1.",
+    apply: |options| options.fit_label_distribution = true,
+};
+
+const CLUSTERING_SS: Method = Method {
+    name: "clustering_ss",
+    doc: "`clustering` whose discriminator also tells by how many quarter turns an image was turned.\n\n\
+          Give it clusters, `label::cluster(features, known)`.   Lucic et al. 2019, arXiv:1903.02271, section 4.",
+    apply: |options| {
+        options.fit_label_distribution = true;
+        rotate(options);
+    },
 };
 
 const S2GAN: Method = Method {
     name: "s2gan",
     doc: "A conditional GAN on labels that a semi-supervised labeller inferred.\n\n\
-          The same training as `biggan`; give it the labeller's labels.   Lucic et al. 2019, arXiv:1903.02271.",
+          The same training as `biggan`; give it the labeller's labels, `labeller.label(known)`.   Lucic et al. 2019, arXiv:1903.02271.",
     apply: |_| {},
+};
+
+const S2GAN_SOFT: Method = Method {
+    name: "s2gan_soft",
+    doc: "`s2gan` on how likely the labeller found each class, in place of the likeliest one.\n\n\
+          Give it the labeller's labels, `labeller.label(known)`. The discriminator sees the soft rows, the generator classes \
+          drawn evenly.   Lucic et al. 2019, arXiv:1903.02271, section 4.",
+    apply: |options| options.labels = Labels::Soft,
 };
 
 const S3GAN: Method = Method {
     name: "s3gan",
     doc: "`s2gan` whose discriminator also tells by how many quarter turns an image was turned.\n\n\
-          D: adds 1.0 times the rotation loss of real images; G: 0.2 times that of its own.   Lucic et al. 2019, arXiv:1903.02271.",
-    apply: |options| options.self_supervision = "rotation".into(),
+          Give it the labeller's labels, `labeller.label(known)`. D: adds 1.0 times the rotation loss of real images; G: 0.2 \
+          times that of its own.   Lucic et al. 2019, arXiv:1903.02271.",
+    apply: rotate,
+};
+
+const S2GAN_CO: Method = Method {
+    name: "s2gan_co",
+    doc: "A conditional GAN whose discriminator infers the missing labels while it trains.\n\n\
+          Give it a set with some labels kept, `data.train.keep_labels(0.1)`. A linear head on the discriminator's features learns \
+          the classes of labelled images; an unlabelled one counts as the class that the head finds likeliest, through which no \
+          gradient goes.   Lucic et al. 2019, arXiv:1903.02271, section 3.2.",
+    apply: infer,
+};
+
+const S3GAN_CO: Method = Method {
+    name: "s3gan_co",
+    doc: "`s2gan_co` whose discriminator also tells by how many quarter turns an image was turned.\n\n\
+          Give it a set with some labels kept, `data.train.keep_labels(0.1)`.   Lucic et al. 2019, arXiv:1903.02271, section 3.3.",
+    apply: |options| {
+        infer(options);
+        rotate(options);
+    },
+};
+
+const SSGAN: Method = Method {
+    name: "ssgan",
+    doc: "An unconditional GAN whose discriminator also tells by how many quarter turns an image was turned.\n\n\
+          Any set will do. The generator has plain batch norm, the discriminator no projection.   Chen et al. 2018, arXiv:1811.11212.",
+    apply: |options| {
+        options.labels = Labels::Single;
+        options.g_norm = NormKind::Batch;
+        rotate(options);
+    },
+};
+
+const ROTATION_ONLY: Method = Method {
+    name: "rotation_only",
+    doc: "`ssgan` without telling real from fake: the discriminator learns rotation alone, and the generator to be told.\n\n\
+          Any set will do. What `ssgan` is compared with to see what its features owe to the GAN.   Chen et al. 2018, \
+          arXiv:1811.11212, section 5.",
+    apply: |options| {
+        (SSGAN.apply)(options);
+        options.self_supervision = "rotation_only".into();
+    },
+};
+
+const OSSGAN: Method = Method {
+    name: "ossgan",
+    doc: "`s2gan_co` on soft predictions, whose predictor is kept unsure of images that are of no class.\n\n\
+          Give it a set with some labels kept, `data.train.keep_labels(0.1)`. The class loss is CE(labelled) + r CE(fake) - (H(real) + \
+          r H(fake)): cross-entropies, the entropies of the predictions over the log of the number of classes, and r the share \
+          of the batch that has a label.   Katsumata et al. 2022, arXiv:2204.14249; the gradient stops at the predicted labels.",
+    apply: |options| {
+        infer(options);
+        options.soft_prediction = true;
+        options.class_loss = "open_set".into();
+    },
 };

@@ -4,10 +4,12 @@
 //! what a script trains on, samples from, clones and saves.
 
 pub mod arch;
+mod labels;
 mod loss;
 mod method;
 mod model;
 mod network;
+mod objective;
 mod options;
 mod penalty;
 mod sample;

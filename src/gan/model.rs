@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::data::{BatchOptions, Labelled, Shape};
+use crate::data::{Labelled, Shape};
 use crate::error::{Error, Result};
 use crate::gan::arch::Blueprint;
+use crate::gan::labels::{self, Rows};
 use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::options::{Labels, TrainOptions};
-use crate::gan::train::{Training, labels_hash};
+use crate::gan::train::Training;
 use crate::gan::{Adversarial, Regulariser};
 use crate::nn::{Average, Fit, Optimiser, checkpoint};
 use crate::options::{Settings, Value};
@@ -53,13 +54,7 @@ impl Gan {
             ))
             .help("load the data with `size: 32`"));
         }
-        let classes = match options.labels {
-            Labels::Given => data.classes().to_vec(),
-            Labels::Single => vec!["any".to_string()],
-        };
-        if classes.is_empty() {
-            return Err(Error::new(format!("`{}` has no classes", data.name())).help("use the method `single_label`"));
-        }
+        let classes = labels::classes(data, options.labels)?;
         let blueprint = |generator: bool| Blueprint {
             colours: shape.channels,
             size: shape.height,
@@ -75,7 +70,11 @@ impl Gan {
             pool: options.pool,
         };
         let generator = Generator::new(&options.generator, &blueprint(true), options.seed, device)?;
-        let heads = Heads { projection: options.labels == Labels::Given, rotation: options.rotates() };
+        let heads = Heads {
+            projection: options.labels != Labels::Single,
+            rotation: options.rotates(),
+            predictor: options.predictor,
+        };
         let discriminator = Discriminator::new(&options.discriminator, &blueprint(false), heads, options.seed, device)?;
         let [g_optimiser, d_optimiser] = optimisers(&options, &generator, &discriminator)?;
         let average = match options.ema > 0.0 {
@@ -110,16 +109,10 @@ impl Gan {
                 data.shape()
             )));
         }
-        let batch_options =
-            BatchOptions { seed: self.options.seed, flip: self.options.flip, ..BatchOptions::default() };
-        let batches = match self.options.labels {
-            Labels::Given => data.batches(self.options.batch, &batch_options)?,
-            Labels::Single => data.source().batches(self.options.batch, &batch_options)?,
-        }
-        .on(&self.device);
+        let batches = labels::batches(data, &self.options)?.on(&self.device);
+        let rows = Rows::of(data, &self.options)?;
         let end = self.step + steps;
-        let fingerprint =
-            format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), labels_hash(data));
+        let fingerprint = format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), rows.hash());
         let checkpoint_every = self.options.checkpoint_every as u64;
         let from = self.step;
         let mut training = Training {
@@ -131,6 +124,7 @@ impl Gan {
             end,
             gan: self,
             batches,
+            rows,
             job,
             hook,
         };
@@ -153,7 +147,7 @@ impl Gan {
 
     /// Whether samples are of a class that one can choose.
     pub fn conditional(&self) -> bool {
-        self.options.labels == Labels::Given
+        self.options.labels != Labels::Single
     }
 
     /// The generator that samples come from: averaged if there is an average.
@@ -194,6 +188,7 @@ impl Gan {
             "penalty_weight",
             "penalty_every",
             "d_clip",
+            "class_weight",
             "d_rotation_weight",
             "g_rotation_weight",
             "d_steps",

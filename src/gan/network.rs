@@ -85,6 +85,8 @@ pub struct Heads {
     pub projection: bool,
     /// The four quarter turns.
     pub rotation: bool,
+    /// The class, which labels images that have no label (Lucic et al. 2019, arXiv:1903.02271, section 3.2).
+    pub predictor: bool,
 }
 
 /// From images and labels to logits.
@@ -96,6 +98,7 @@ pub struct Discriminator {
     linear: Linear,
     projection: Option<Embedding>,
     rotation: Option<Linear>,
+    predictor: Option<Linear>,
 }
 
 /// What a discriminator says of images.
@@ -118,6 +121,10 @@ impl Discriminator {
         let body = (row.discriminator)(blueprint, &at)?;
         let make = Make { init: blueprint.init, bias: true, spectral: blueprint.spectral_norm };
         let linear = Linear::new(&at.sub("linear"), body.dim(), 1, make)?;
+        if heads.predictor && blueprint.classes == 0 {
+            return Err(Error::new("a predictor head needs classes")
+                .help("give the discriminator `classes`, or leave the head out"));
+        }
         let projection = match (heads.projection, blueprint.classes) {
             (false, _) => None,
             (true, 0) => {
@@ -133,6 +140,10 @@ impl Discriminator {
         } else {
             None
         };
+        let predictor = match heads.predictor {
+            true => Some(Linear::new(&at.sub("predictor"), body.dim(), blueprint.classes, make)?),
+            false => None,
+        };
         Ok(Self {
             architecture: architecture.into(),
             blueprint: blueprint.clone(),
@@ -141,6 +152,7 @@ impl Discriminator {
             linear,
             projection,
             rotation,
+            predictor,
         })
     }
 
@@ -161,7 +173,11 @@ impl Discriminator {
 
     /// Which heads it has.
     pub fn heads(&self) -> Heads {
-        Heads { projection: self.projection.is_some(), rotation: self.rotation.is_some() }
+        Heads {
+            projection: self.projection.is_some(),
+            rotation: self.rotation.is_some(),
+            predictor: self.predictor.is_some(),
+        }
     }
 
     /// A copy with parameters of its own.
@@ -222,6 +238,17 @@ impl Discriminator {
     pub fn rotation(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
         let head = self.rotation.as_ref().ok_or_else(|| {
             Error::new("this discriminator has no rotation head").help("build it with `heads: [\"rotation\"]`")
+        })?;
+        head.forward(features, mode)
+    }
+
+    /// Logits of the classes `[n, classes]` of features.
+    ///
+    /// # Errors
+    /// There is no such head.
+    pub fn predict(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
+        let head = self.predictor.as_ref().ok_or_else(|| {
+            Error::new("this discriminator has no predictor head").help("build it with `heads: [\"predictor\"]`")
         })?;
         head.forward(features, mode)
     }

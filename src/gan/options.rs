@@ -10,8 +10,14 @@ use crate::options::{Choice, Setting, Settings as _, Value};
 pub enum Labels {
     /// Those of the data set; images without one are left out.
     Given,
+    /// Those that were kept, whatever a labeller said.
+    Known,
+    /// How likely a labeller found each class.
+    Soft,
     /// One and the same for every image.
     Single,
+    /// One drawn for each image, whatever it shows.
+    Random,
 }
 
 crate::options! {
@@ -25,6 +31,11 @@ crate::options! {
         pub batch: usize = 64,
         /// Discriminator steps for each generator step.
         pub d_steps: usize = 1,
+        /// Make the fakes of all discriminator steps in one pass, and those of the generator's step in another.
+        pub joint_generation: bool = false,
+        /// Show the discriminator real images and fakes in two passes, as the first versions of Compare GAN did: its batch norms
+        /// see them apart.
+        pub separate_passes: bool = false,
         /// What weights, batches and latents are drawn from.
         pub seed: u64 = 1,
         /// The adversarial loss: a name, or a function of `(real, fake)` logits.
@@ -38,9 +49,22 @@ crate::options! {
         /// Cut every parameter of the discriminator to between minus this and this after each of its steps, as Wasserstein
         /// GANs did first (0.01); 0 for not at all.
         pub d_clip: f64 = 0.0,
-        /// `given`: the labels of the data set; `single`: one label for every image.
+        /// `given`: the labels of the data set; `known`: the labels that were kept, whatever a labeller said; `soft`: how likely
+        /// a labeller found each class; `single`: one label for every image; `random`: one drawn for each image.
         pub labels: Labels = Labels::Given,
-        /// A second task of the discriminator: `none` or `rotation`.
+        /// Give fakes the labels of the real images of their batch, in place of labels drawn evenly.
+        pub fit_label_distribution: bool = false,
+        /// A head of the discriminator that learns the classes of labelled images and labels the others while the GAN trains;
+        /// the batches are of all images then.
+        pub predictor: bool = false,
+        /// Take how likely the predictor finds each class for a label, in place of the likeliest class.
+        pub soft_prediction: bool = false,
+        /// What the predictor learns: `labelled`, the classes of labelled images; `open_set`, those of fakes besides, and to be
+        /// unsure of what is none of them (OSSGAN).
+        pub class_loss: String = "labelled".into(),
+        /// What the predictor's loss is multiplied with in the discriminator's loss.
+        pub class_weight: f64 = 1.0,
+        /// A second task of the discriminator: `none`, `rotation`, or `rotation_only` in place of telling real from fake.
         pub self_supervision: String = "none".into(),
         /// The share of each batch that is also shown turned.
         pub rotation_share: f64 = 0.25,
@@ -144,7 +168,8 @@ macro_rules! named_setting {
         }
     };
 }
-named_setting!(Labels, "`given` or `single`", "given" => Labels::Given, "single" => Labels::Single);
+named_setting!(Labels, "`given`, `known`, `soft`, `single` or `random`", "given" => Labels::Given, "known" => Labels::Known,
+    "soft" => Labels::Soft, "single" => Labels::Single, "random" => Labels::Random);
 named_setting!(Upsample, "`nearest` or `zeros`", "nearest" => Upsample::Nearest, "zeros" => Upsample::Zeros);
 named_setting!(Pool, "`mean` or `sum`", "mean" => Pool::Mean, "sum" => Pool::Sum);
 
@@ -185,10 +210,40 @@ impl TrainOptions {
         if !["normal", "uniform"].contains(&self.z.as_str()) {
             return Err(crate::table::unknown("distribution of latents", &self.z, ["normal", "uniform"]));
         }
-        if !["none", "rotation"].contains(&self.self_supervision.as_str()) {
-            return Err(crate::table::unknown("self-supervision", &self.self_supervision, ["none", "rotation"]));
+        let names: [(&str, &str, &[&'static str]); 2] = [
+            ("self-supervision", &self.self_supervision, &["none", "rotation", "rotation_only"]),
+            ("class loss", &self.class_loss, &["labelled", "open_set"]),
+        ];
+        for (kind, name, choices) in names {
+            if !choices.contains(&name) {
+                return Err(crate::table::unknown(kind, name, choices.iter().copied()));
+            }
         }
+        self.check_idle()?;
+        self.check_together()?;
         self.check_optimisers()
+    }
+
+    /// An option that would do nothing is an error.
+    fn check_idle(&self) -> Result<()> {
+        let defaults = Self::default();
+        let groups: [(&[&str], bool, &str); 3] = [
+            (&["soft_prediction", "class_loss", "class_weight"], self.predictor, "`predictor: true`"),
+            (
+                &["rotation_share", "d_rotation_weight", "g_rotation_weight"],
+                self.rotates(),
+                "`self_supervision: \"rotation\"`",
+            ),
+            (&["joint_generation"], self.d_steps > 1, "`d_steps` of 2 or more"),
+        ];
+        for (names, used, needs) in groups {
+            let changed = |name: &&&str| self.get(name) != defaults.get(name);
+            if let (false, Some(name)) = (used, names.iter().find(changed)) {
+                return Err(Error::new(format!("the option `{name}` of `gan::train` would do nothing"))
+                    .help(format!("it needs {needs}")));
+            }
+        }
+        Ok(())
     }
 
     /// What the optimiser of a network is built from.
@@ -247,8 +302,54 @@ impl TrainOptions {
         self.clip().map(drop)
     }
 
+    /// Options that contradict one another are an error.
+    fn check_together(&self) -> Result<()> {
+        let classes = matches!(self.labels, Labels::Given | Labels::Known | Labels::Soft);
+        let refused: [(bool, &str, &str); 6] = [
+            (
+                self.predictor && !classes,
+                "`predictor: true` has no classes to learn with `labels: \"single\"` or `labels: \"random\"`",
+                "leave one of them out",
+            ),
+            (
+                self.predictor && self.d_norm == NormKind::Conditional,
+                "a discriminator with `predictor: true` cannot have norms that look at labels: some images have none",
+                "set `d_norm: \"none\"`",
+            ),
+            (
+                self.predictor && self.accumulate > 1,
+                "`predictor: true` takes means over the labelled images of a whole batch, and `accumulate` cuts it in pieces",
+                "set `accumulate: 1`",
+            ),
+            (
+                self.fit_label_distribution && self.predictor,
+                "`fit_label_distribution: true` needs a label for each real image, and `predictor: true` shows some without",
+                "leave one of them out",
+            ),
+            (
+                self.fit_label_distribution && self.labels == Labels::Single,
+                "`fit_label_distribution: true` would do nothing: there is one label",
+                "leave it out, or choose other `labels`",
+            ),
+            (
+                !self.adversarial() && self.penalty != Choice::from("none"),
+                "`self_supervision: \"rotation_only\"` has no use for a penalty",
+                "set `penalty: \"none\"`",
+            ),
+        ];
+        match refused.iter().find(|(refused, ..)| *refused) {
+            Some((_, message, help)) => Err(Error::new(*message).help(*help)),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn rotates(&self) -> bool {
-        self.self_supervision == "rotation"
+        self.self_supervision != "none"
+    }
+
+    /// Whether real is told from fake.
+    pub(super) fn adversarial(&self) -> bool {
+        self.self_supervision != "rotation_only"
     }
 
     /// How many of `n` images are also shown turned.

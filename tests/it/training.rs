@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use fewlab::data::{self, Dataset, LoadOptions};
+use fewlab::data::{self, Dataset, Labelled, LoadOptions};
 use fewlab::gan::{self, Blueprint, Discriminator, Gan, Generator, Heads, TrainOptions};
 use fewlab::label::{self, LabelOptions, SemiSupervisedOptions};
 use fewlab::nn::{Init, NormKind, OptimiserKind};
@@ -105,6 +105,7 @@ fn a_copy_trains_on_from_the_same_state_on_its_own() {
 #[test]
 fn every_method_architecture_loss_and_penalty_takes_a_step() {
     let known = few(40).keep_labels(0.5, 1).unwrap();
+    let labelled = Labelled::from_probs(&known, &[0.1; 400], 0.0).unwrap();
     for method in gan::METHODS {
         for architecture in gan::ARCHITECTURES {
             let options = TrainOptions {
@@ -113,10 +114,12 @@ fn every_method_architecture_loss_and_penalty_takes_a_step() {
                 discriminator: architecture.name.into(),
                 ..quick(method.name)
             };
-            let gan = gan::train(&known.only_known(), options, &Device::Cpu, &Job::silent(), None).unwrap();
+            let gan = gan::train(&labelled, options, &Device::Cpu, &Job::silent(), None).unwrap();
             let samples = gan.sample_evenly(5, 1, &Stop::default()).unwrap();
             assert_eq!(samples.images.dims(), [5, 1, 28, 28]);
-            let classes = if method.name == "single_label" { 1 } else { 10 };
+            let single = ["single_label", "single_label_ss", "ssgan", "rotation_only"].contains(&method.name);
+            let classes = if single { 1 } else { 10 };
+            assert_eq!(gan.classes().len(), classes as usize, "{}", method.name);
             assert!(samples.labels.iter().all(|label| *label < classes));
         }
     }
@@ -271,6 +274,74 @@ fn no_method_sees_a_hidden_label() {
         )
     };
     assert_eq!(run(&data), run(&lying));
+}
+
+#[test]
+fn options_of_methods_that_would_do_nothing_are_refused() {
+    let data = few(40).keep_labels(0.5, 1).unwrap().only_known();
+    let fail = |method: &str, name: &str, value: Value| {
+        let mut options = quick(method);
+        options.set(name, value).unwrap();
+        gan::train(&data, options, &Device::Cpu, &Job::silent(), None).err().unwrap()
+    };
+    let idle = |name: &str| format!("the option `{name}` of `gan::train` would do nothing");
+    let error = fail("s3gan", "soft_prediction", Value::Bool(true));
+    assert_eq!((error.message, error.help.unwrap()), (idle("soft_prediction"), "it needs `predictor: true`".into()));
+    assert_eq!(fail("biggan", "class_weight", Value::Float(0.5)).message, idle("class_weight"));
+    assert_eq!(fail("s2gan_co", "g_rotation_weight", Value::Float(0.5)).message, idle("g_rotation_weight"));
+    assert_eq!(fail("biggan", "joint_generation", Value::Bool(true)).message, idle("joint_generation"));
+    assert!(fail("single_label", "predictor", Value::Bool(true)).message.contains("has no classes to learn"));
+    assert!(fail("s2gan_co", "fit_label_distribution", Value::Bool(true)).message.contains("some without"));
+    assert!(fail("ssgan", "fit_label_distribution", Value::Bool(true)).message.contains("there is one label"));
+    assert!(fail("rotation_only", "penalty", Value::Text("r1".into())).message.contains("no use for a penalty"));
+    assert!(fail("ossgan", "class_loss", Value::Text("open".into())).message.contains("no class loss `open`"));
+    assert!(fail("s2gan_soft", "steps", Value::Int(1)).message.contains("come without probabilities"));
+    let none = few(40).keep_labels(0.0, 1).unwrap().only_known();
+    let error = gan::train(&none, quick("s2gan_co"), &Device::Cpu, &Job::silent(), None).err().unwrap();
+    assert!(error.message.contains("no image of `few` has a label to learn the classes from"), "{error}");
+}
+
+#[test]
+fn compatible_ways_through_a_step_differ_only_where_batch_norms_do() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |change: &[(&str, Value)]| {
+        let mut options = TrainOptions { steps: 1, d_steps: 2, ..quick("s3gan") };
+        for (name, value) in change {
+            options.set(name, value.clone()).unwrap();
+        }
+        bits(&gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap())
+    };
+    let plain = [("d_spectral_norm", Value::Bool(false))];
+    let apart = [plain[0].clone(), ("separate_passes", Value::Bool(true))];
+    // Without any norm in it the discriminator says the same of an image alone and among others, up to rounding.
+    let floats = |bits: &[u32]| bits.iter().map(|bits| f32::from_bits(*bits)).collect::<Vec<_>>();
+    let (one, two) = (floats(&run(&plain)), floats(&run(&apart)));
+    let far = one.iter().zip(&two).filter(|(a, b)| (*a - *b).abs() > 1e-3).count();
+    assert!(far < one.len() / 100, "{far} of {}", one.len());
+    // With spectral norm, the second pass has a vector of one more iteration.
+    assert_ne!(run(&[]), run(&apart[1..]));
+    assert_ne!(run(&[]), run(&[("joint_generation", Value::Bool(true))]));
+    assert_ne!(run(&[]), run(&[("fit_label_distribution", Value::Bool(true))]));
+}
+
+#[test]
+fn no_method_of_inferred_labels_sees_a_hidden_label() {
+    let data = few(40);
+    let truth = data.truth().unwrap();
+    let budget = data.keep_labels(0.5, 1).unwrap().budget().clone();
+    let kept = |i: usize| budget.indices.contains(&(i as u32));
+    let moved = |label: (usize, &u32)| if kept(label.0) { *label.1 } else { (label.1 + 1) % 10 };
+    let lies: Vec<u32> = truth.labels().iter().enumerate().map(moved).collect();
+    let truth = data::Truth::new(lies, truth.classes().to_vec()).unwrap();
+    let lying = Dataset::new("few", data.images().clone(), Some(truth), "test").unwrap();
+    for method in ["biggan_labelled_only", "s3gan_co", "ossgan", "random_label"] {
+        let run = |data: &Dataset| {
+            let known = data.with_budget(&budget).unwrap().only_known();
+            let options = TrainOptions { steps: 1, ..quick(method) };
+            bits(&gan::train(&known, options, &Device::Cpu, &Job::silent(), None).unwrap())
+        };
+        assert_eq!(run(&data), run(&lying), "{method}");
+    }
 }
 
 #[test]

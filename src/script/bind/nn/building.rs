@@ -33,7 +33,7 @@ crate::options! {
         pub norm: NormKind = NormKind::None,
         /// Spectral norm of the weights.
         pub spectral_norm: bool = false,
-        /// The heads of a discriminator besides real against fake: `projection`, `rotation`.
+        /// The heads of a discriminator besides real against fake: `projection`, `rotation`, `predictor`.
         pub heads: Vec<String> = Vec::new(),
         /// First values of weights.
         pub init: Init = Init::Orthogonal(1.0),
@@ -152,12 +152,13 @@ fn build_network(ctx: &NativeCallContext, name: &str, options: &BuildOptions) ->
 }
 
 fn heads_of(names: &[String]) -> crate::Result<Heads> {
-    const HEADS: [&str; 2] = ["projection", "rotation"];
+    const HEADS: [&str; 3] = ["projection", "rotation", "predictor"];
     match names.iter().find(|name| !HEADS.contains(&name.as_str())) {
         Some(unknown) => Err(table::unknown("head", unknown, HEADS)),
         None => Ok(Heads {
             projection: names.iter().any(|name| name == HEADS[0]),
             rotation: names.iter().any(|name| name == HEADS[1]),
+            predictor: names.iter().any(|name| name == HEADS[2]),
         }),
     }
 }

@@ -89,7 +89,9 @@ impl Network {
     /// Heads that a loss may leave out as a whole, by the beginnings of their parameters' names.
     pub(super) fn heads(&self) -> Vec<String> {
         match &self.body {
-            Body::Discriminator(_) => vec!["discriminator.rotation.".into(), "discriminator.projection.".into()],
+            Body::Discriminator(_) => {
+                ["rotation", "projection", "predictor"].map(|head| format!("discriminator.{head}.")).into()
+            }
             _ => Vec::new(),
         }
     }

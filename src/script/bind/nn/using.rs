@@ -90,6 +90,19 @@ pub mod functions {
         discriminator.rotation(&features, network.mode()).at(&ctx)
     }
 
+    /// Logits `[n, classes]` of the classes, from a discriminator with a predictor head.
+    ///
+    /// ```rhai
+    /// let d = nn::build("sndcgan.discriminator", #{ channels: 16, classes: 10, heads: ["predictor"] });
+    /// d.class_logits(uniform([2, 1, 28, 28])).shape // => [2, 10]
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn class_logits(ctx: NativeCallContext, network: Network, images: Tensor) -> Fallible<Tensor> {
+        let discriminator = super::discriminator(&ctx, &network)?;
+        let features = discriminator.features(&images, None, network.mode()).at(&ctx)?;
+        discriminator.predict(&features, network.mode()).at(&ctx)
+    }
+
     /// The features of images, `[n, features]`, from a discriminator or a network that learnt them.
     ///
     /// ```rhai
