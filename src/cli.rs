@@ -1,6 +1,7 @@
 //! The command line: what the `fewlab` command can be asked for, and how it answers.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,12 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::{self, Config};
 use crate::data::{self, LoadOptions};
 use crate::error::{Error, Result, file};
 use crate::jupyter::install::{self, Place};
 use crate::options::Value;
 use crate::progress::{Observer, Picture, Several, Stop};
-use crate::run::{About, Run, Status};
+use crate::run::diff::{Difference, differences};
+use crate::run::{About, History, Run, Status};
+use crate::script::display;
 use crate::script::session::on_script_thread;
 use crate::script::{Diagnostic, Display, Front, Given, Host, Mute, Session};
 use crate::terminal::{Manner, Terminal};
@@ -58,6 +62,11 @@ enum Command {
         #[command(subcommand)]
         what: DataCommand,
     },
+    /// Compares runs
+    Runs {
+        #[command(subcommand)]
+        what: RunsCommand,
+    },
     /// Writes the report of a run again
     Report {
         /// The folder of the run
@@ -70,9 +79,12 @@ struct RunArguments {
     /// The script
     #[arg(required_unless_present = "resume")]
     script: Option<PathBuf>,
-    /// Sets a parameter that the script asks for
+    /// Sets a parameter that the script asks for, or an option of its calls: `gan.d_lr=1e-4`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
+    /// Sets what this file says, such as the config.toml of another run; --set goes before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The folder that the run's folder is made in
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
@@ -80,7 +92,7 @@ struct RunArguments {
     #[arg(long)]
     quiet: bool,
     /// Goes on with a run that was stopped
-    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["script", "set", "out", "seed", "device"])]
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["script", "set", "config", "out", "seed", "device"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     session: SessionArguments,
@@ -120,6 +132,17 @@ pub struct SessionArguments {
     /// How many threads compute; all cores if left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+}
+
+#[derive(Subcommand)]
+enum RunsCommand {
+    /// Says what two runs differ in: options, data, versions, scores
+    Diff {
+        /// The folder of the one
+        a: PathBuf,
+        /// The folder of the other
+        b: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -172,6 +195,7 @@ pub fn main() -> ExitCode {
         Command::Manual { name, format } => manual(name.as_deref(), format).map_err(Failure::from),
         Command::Doctor => doctor().map_err(Failure::from),
         Command::Data { what } => about_data(what).map_err(Failure::from),
+        Command::Runs { what: RunsCommand::Diff { a, b } } => compare(&a, &b).map_err(Failure::from),
         Command::Report { run_dir } => rewrite_report(&run_dir).map_err(Failure::from),
     };
     match answer {
@@ -268,6 +292,10 @@ impl Front for RunFront {
         self.run.record(name, value)
     }
 
+    fn configured(&self, config: &Config) -> Result<()> {
+        self.run.configured(config)
+    }
+
     fn asked(&self, name: &str, value: &Value) -> Result<()> {
         self.run.param(name, value.to_json())
     }
@@ -300,11 +328,17 @@ fn run_script(arguments: RunArguments) -> std::result::Result<(), Failure> {
     let run = Arc::new(prepared.run);
     let front = RunFront::new(run.clone(), terminal.clone(), stop.clone());
     let host = Host::new(Box::new(front), stop, prepared.given);
+    let shared = host.clone();
     // A device that is not there is said before anything is done.
     host.device()?;
     let folder = Path::new(&prepared.path).parent().unwrap_or(Path::new("")).to_path_buf();
     let outcome = on_script_thread(|| Session::new(host, &folder).run(&prepared.path, &prepared.text).map(drop))?;
     terminal.close();
+    if outcome.is_ok() {
+        for name in shared.untaken() {
+            complain(&format!("`{name}` was set, and the script called nothing that has it"));
+        }
+    }
     conclude(&run, outcome, arguments.quiet)
 }
 
@@ -350,7 +384,19 @@ fn prepared(arguments: &RunArguments) -> Result<Prepared> {
             return Err(Error::new(format!("the parameter `{name}` is set twice")));
         }
     }
+    let mut files = BTreeMap::new();
+    if let Some(config) = &arguments.config {
+        for (name, value) in config::flat(&config::read(config)?) {
+            if let Entry::Vacant(place) = params.entry(name.clone()) {
+                place.insert(config::as_argument(&value));
+                files.insert(name, config.display().to_string());
+            }
+        }
+    }
     let mut command = vec!["fewlab".to_string(), "run".into(), path.clone()];
+    if let Some(config) = &arguments.config {
+        command.extend(["--config".into(), config.display().to_string()]);
+    }
     command.extend(arguments.set.iter().flat_map(|(name, value)| ["--set".into(), format!("{name}={value}")]));
     if session.device != "auto" {
         command.extend(["--device".into(), session.device.clone()]);
@@ -364,7 +410,7 @@ fn prepared(arguments: &RunArguments) -> Result<Prepared> {
     let stem = Path::new(&path).file_stem().map_or_else(|| "script".into(), |stem| stem.to_string_lossy().into_owned());
     let name =
         std::iter::once(stem).chain(arguments.set.iter().map(|(_, value)| value.clone())).collect::<Vec<_>>().join("-");
-    let given = Given { params: params.clone(), seed: session.seed, device: session.device.clone() };
+    let given = Given { params: params.clone(), files, seed: session.seed, device: session.device.clone() };
     let about = About {
         name,
         path: path.clone(),
@@ -386,7 +432,7 @@ fn resumed(dir: &Path) -> Result<Prepared> {
     let params =
         facts.params.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text_of(value)));
     let device = facts.device.split_whitespace().next().unwrap_or("auto").to_string();
-    let given = Given { params: params.collect(), seed: Some(facts.seed), device };
+    let given = Given { params: params.collect(), files: BTreeMap::new(), seed: Some(facts.seed), device };
     Ok(Prepared { path: facts.path.clone(), text: run.script().to_string(), given, run })
 }
 
@@ -425,6 +471,20 @@ fn manual(name: Option<&str>, format: Format) -> Result<()> {
         (Some(name), Format::Json) => format!("{:#}", manual.page(name)?.json()),
     };
     say(text.trim_end());
+    Ok(())
+}
+
+fn compare(a: &Path, b: &Path) -> Result<()> {
+    let [a, b] = [History::read(a)?, History::read(b)?];
+    let found = differences(&a, &b);
+    let absent = || "-".to_string();
+    let rows: Vec<Vec<String>> = found
+        .into_iter()
+        .map(|Difference { place, name, values: [ours, theirs] }| {
+            vec![place, name, ours.unwrap_or_else(absent), theirs.unwrap_or_else(absent)]
+        })
+        .collect();
+    say(&display::table(&["", "", &a.facts.id, &b.facts.id], &rows));
     Ok(())
 }
 

@@ -11,6 +11,7 @@
 //!  run   report                   a run's folder; a run on one page
 //!  ssl   label   gan   metric     verbs; they never import one another
 //!  nn    data    figure           the nouns they meet in
+//!  config                         settings in files, and where each came from
 //!  options                        named, typed, documented settings
 //!  tensor                         values, operators, gradients, devices, random numbers: the only layer that names CUDA
 //!  table  error  progress         what everything else says things with
@@ -30,6 +31,7 @@
 //! for what carries it.
 
 pub mod cli;
+pub mod config;
 pub mod data;
 pub mod error;
 pub mod figure;

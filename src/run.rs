@@ -4,6 +4,7 @@
 //! runs/20261123-153012-pipeline-s3gan-1/
 //!   script.rhai       the script as it ran
 //!   run.json          parameters, seed, versions, device, how it ended, the command that repeats it   (Facts)
+//!   config.toml       parameters and options, each with where it came from; `fewlab run --config` takes it back   (config)
 //!   metrics.jsonl     one object a line: {"kind": "step" | "value", "stage", "step", "time", "values": {name: number}}
 //!   records.jsonl     one object a line: {"record": name, "n", "time", "data"}                          (record)
 //!   checkpoints/      1-rotation.safetensors, 3-gan.safetensors, and beside each what it is of
@@ -18,6 +19,8 @@
 //! A script may run a stage of one name twice, so stages are numbered in the order they begin; a resumed script
 //! begins them in the same order and so finds the same files.
 
+mod config;
+pub mod diff;
 mod folder;
 pub mod history;
 pub mod record;
@@ -30,6 +33,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::config::Config;
 use crate::error::{Error, Result, file};
 use crate::figure;
 use crate::progress::{Observer, Picture, Step};
@@ -38,6 +42,9 @@ use folder::Folder;
 pub use folder::command_line;
 pub(crate) use folder::replace;
 pub use history::History;
+
+/// The file that says every option of a run.
+const CONFIG: &str = "config.toml";
 
 /// What is known of a run before it starts.
 #[derive(Debug, Clone, Default)]
@@ -135,6 +142,8 @@ struct State {
     open: HashMap<String, Open>,
     /// How many records of each name this session wrote.
     records: HashMap<String, u64>,
+    /// The options of the calls so far.
+    configs: Vec<Config>,
 }
 
 /// A stage that has a number and has not ended.
@@ -211,6 +220,15 @@ impl Run {
         self.state().record(self, name, data)
     }
 
+    /// Keeps the options of a call, as a record and in `config.toml`, once there is a folder: a script that only looks at
+    /// something leaves none.
+    pub fn configured(&self, config: &Config) -> Result<()> {
+        let mut state = self.state();
+        let before = state.configs.len();
+        state.configs.push(config.clone());
+        state.keep_configs(before)
+    }
+
     /// Ends the run: `message` says why it failed. Does nothing when there was nothing to keep.
     pub fn finish(&self, status: Status, message: Option<&str>) -> Result<()> {
         let mut state = self.state();
@@ -246,6 +264,7 @@ impl State {
             stages: 0,
             open: HashMap::new(),
             records: HashMap::new(),
+            configs: Vec::new(),
         }
     }
 
@@ -262,7 +281,10 @@ impl State {
             }
             let about = About { params: self.params.clone(), ..run.about.clone() };
             match Folder::create(&run.out, &about) {
-                Ok(folder) => self.folder = Some(folder),
+                Ok(folder) => {
+                    self.folder = Some(folder);
+                    self.keep_configs(0)?;
+                }
                 Err(error) => {
                     self.failure = Some(error.clone());
                     return Err(error);
@@ -286,6 +308,23 @@ impl State {
         *n += 1;
         let line = json!({"record": name, "n": *n, "time": time, "data": data});
         self.folder(run)?.records.append(&line)
+    }
+
+    /// Writes the configurations from number `from` on, into a folder that is there.
+    fn keep_configs(&mut self, from: usize) -> Result<()> {
+        let time = self.seconds();
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        for (n, config) in self.configs.iter().enumerate().skip(from) {
+            let line = json!({"record": "config", "n": n + 1, "time": time, "data": config.to_json()});
+            folder.records.append(&line)?;
+        }
+        match self.configs.is_empty() {
+            true => Ok(()),
+            false => {
+                let text = config::written(&folder.facts.id, &self.params, &self.configs);
+                replace(&folder.dir.join(CONFIG), text.as_bytes())
+            }
+        }
     }
 
     fn keep_record(&mut self, run: &Run, name: &str, data: Value) {

@@ -18,7 +18,7 @@ mod train;
 pub use arch::{ARCHITECTURES, Blueprint};
 pub use loss::{Adversarial, LOSSES, Loss};
 pub use method::{METHODS, Method};
-pub use model::{Gan, Hook};
+pub use model::{Change, Gan, Hook};
 pub use network::{Discriminator, Generator, Heads, Verdict};
 pub use options::{Labels, TrainOptions};
 pub use penalty::{PENALTIES, Penalty, Regulariser, Scene};

@@ -33,8 +33,25 @@ pub struct Gan {
     pub(super) step: u64,
     shape: Shape,
     pub(super) device: Device,
-    /// What was changed by hand, and after which step.
-    pub changes: Vec<(u64, String)>,
+    /// What was changed by hand, in order.
+    pub changes: Vec<Change>,
+}
+
+/// An option that was changed between trainings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Steps done before it.
+    pub step: u64,
+    /// The option.
+    pub name: String,
+    /// Its new value.
+    pub value: Value,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "after step {}: {} = {}", self.step, self.name, self.value)
+    }
 }
 
 impl Gan {
@@ -216,7 +233,7 @@ impl Gan {
         }
         self.g_optimiser.set_lr(changed.g_lr);
         self.d_optimiser.set_lr(changed.d_lr);
-        self.changes.push((self.step, format!("{name} = {value}")));
+        self.changes.push(Change { step: self.step, name: name.to_string(), value });
         self.options = changed;
         Ok(())
     }

@@ -5,14 +5,50 @@ use std::sync::Arc;
 
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext, Position};
 
+use crate::config::{Config, Origin};
 use crate::error::{Error, Result};
-use crate::options::{Callback, Settings, Value};
+use crate::options::{Callback, Field, Settings, Value};
 use crate::script::{At, Fallible, host, manual, raise, shared};
 use crate::tensor::Tensor;
 
-/// The settings `S` with the options of `map` put in.
+/// The settings `S` with the options of `map` put in, and above them what was given from outside.
 pub fn options<S: Settings>(ctx: &NativeCallContext, map: Map) -> Fallible<S> {
-    change(ctx, S::default(), map)
+    let (settings, config) = resolved::<S>(ctx, map, &[])?;
+    if let Some(host) = host(ctx) {
+        host.configured(&config).at(ctx)?;
+    }
+    Ok(settings)
+}
+
+/// What a map of options was built on: values that are not the script's own.
+pub type Base<S> = (Origin, S);
+
+/// The settings `S` with the options of `map` put in and above them what was given from outside, each with where it came
+/// from: a value of `map` that a file, or else one of `bases`, says too came from there.
+pub fn resolved<S: Settings>(ctx: &NativeCallContext, mut map: Map, bases: &[Base<S>]) -> Fallible<(S, Config)> {
+    let host = host(ctx);
+    let over = host.as_ref().map_or(Ok(Vec::new()), |host| host.overrides::<S>()).at(ctx)?;
+    for (name, value, _) in &over {
+        map.insert((*name).into(), dynamic_of(value));
+    }
+    let given: Vec<String> = map.keys().map(ToString::to_string).collect();
+    let settings = change(ctx, S::default(), map)?;
+    let origin = |field: &Field, value: &Value| {
+        if let Some((_, _, origin)) = over.iter().find(|(name, _, _)| *name == field.name) {
+            return origin.clone();
+        }
+        if !given.iter().any(|name| name == field.name) {
+            return Origin::Default;
+        }
+        if let Some(path) = host.as_ref().and_then(|host| host.file_of(field.name, value)) {
+            return Origin::File(path);
+        }
+        let default = S::default().get(field.name);
+        let says = |base: &&Base<S>| base.1.get(field.name).as_ref() == Some(value) && default.as_ref() != Some(value);
+        bases.iter().find(says).map_or(Origin::Script, |(origin, _)| origin.clone())
+    };
+    let config = Config::of(&settings, &origin);
+    Ok((settings, config))
 }
 
 /// `settings` with the options of `map` put in.

@@ -1,16 +1,18 @@
 //! What bound functions share: the front end, the parameters, the seed, the names that functions can see.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
 
+use crate::config::{self, Config, Origin};
 use crate::error::{Error, Result};
-use crate::options::Value;
+use crate::options::{Settings, Value};
 use crate::progress::{Job, Observer, Picture, Silent, Stop};
+use crate::script::bind;
 use crate::script::display::Display;
-use crate::script::manual::Manual;
+use crate::script::manual::{self, Manual};
 use crate::table;
 use crate::tensor::{self, Device, Rng};
 
@@ -46,6 +48,10 @@ pub trait Front: Send + Sync {
     fn asked(&self, _name: &str, _value: &Value) -> Result<()> {
         Ok(())
     }
+    /// The options of a call, each with where it came from.
+    fn configured(&self, _config: &Config) -> Result<()> {
+        Ok(())
+    }
     /// A picture worth keeping, under a name. Where it lies, if it was kept.
     fn picture(&self, name: &str, picture: &Picture) -> Result<Option<String>>;
 }
@@ -70,8 +76,10 @@ impl Front for Mute {
 /// What a person asked for when the session began.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// Parameters by name, as given by `--set`.
+    /// Parameters by name, as given by `--set`; a name with points is an option's: `gan.d_lr`, `gan.train.d_lr`.
     pub params: BTreeMap<String, String>,
+    /// The file that parameters came from, for those that did.
+    pub files: BTreeMap<String, String>,
     /// The seed of the script's own random draws, and of a parameter called `seed`; 1 if not given.
     pub seed: Option<u64>,
     /// The device's name: `auto`, `cpu`, `cuda`, `cuda:N`.
@@ -93,6 +101,12 @@ pub struct Host {
     /// Parameters that were given after the session began.
     later: Mutex<BTreeMap<String, String>>,
     asked: Mutex<BTreeMap<String, Value>>,
+    /// What `config::load` read, by path.
+    loaded: Mutex<Vec<(String, Vec<(String, Value)>)>>,
+    /// Given options that a call has taken.
+    taken: Mutex<BTreeSet<String>>,
+    /// The last configuration of each function.
+    configs: Mutex<BTreeMap<String, Config>>,
     engine: OnceLock<Weak<Engine>>,
     manual: OnceLock<Manual>,
     globals: Globals,
@@ -122,6 +136,9 @@ impl Host {
             given,
             later: Mutex::default(),
             asked: Mutex::default(),
+            loaded: Mutex::default(),
+            taken: Mutex::default(),
+            configs: Mutex::default(),
             engine: OnceLock::new(),
             manual: OnceLock::new(),
             globals: Globals::default(),
@@ -142,6 +159,9 @@ impl Host {
             given: self.given.clone(),
             later: Mutex::new(held(&self.later).clone()),
             asked: Mutex::default(),
+            loaded: Mutex::default(),
+            taken: Mutex::default(),
+            configs: Mutex::default(),
             engine: OnceLock::new(),
             manual: OnceLock::new(),
             globals: Globals::default(),
@@ -241,12 +261,95 @@ impl Host {
         self.globals.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The error for the first given parameter that is none of `known`.
+    /// The error for the first given parameter that is none of `known`, and no option of a function.
     pub fn check_params(&self, known: &[String]) -> Result<()> {
-        match self.given.params.keys().find(|name| !known.contains(name)) {
+        let (options, params): (Vec<&String>, Vec<&String>) =
+            self.given.params.keys().partition(|name| name.contains('.'));
+        match params.into_iter().find(|name| !known.contains(name)) {
             Some(name) => Err(table::unknown("parameter", name, known.iter().map(String::as_str))),
-            None => Ok(()),
+            None => options.into_iter().try_for_each(|name| self.check_option(name)),
         }
+    }
+
+    /// The error for a given option that no function has, or that does not read as its default does.
+    fn check_option(&self, given: &str) -> Result<()> {
+        let (place, name) = given.rsplit_once('.').unwrap_or(("", given));
+        let functions: Vec<_> = settable().into_iter().filter(|(function, _)| reaches(place, function)).collect();
+        if functions.is_empty() {
+            let places: BTreeSet<String> = settable()
+                .iter()
+                .flat_map(|(function, _)| [function.split("::").next().unwrap_or(function).into(), dotted(function)])
+                .collect();
+            return Err(table::unknown("function with options", place, places.iter().map(String::as_str)));
+        }
+        let having: Vec<_> =
+            functions.iter().filter_map(|(_, settings)| settings.iter().find(|setting| setting.name == name)).collect();
+        if having.is_empty() {
+            let names = functions.iter().flat_map(|(_, settings)| settings.iter().map(|setting| setting.name));
+            let error = Error::new(format!("`{place}` has no option `{name}`"));
+            return Err(match table::closest(name, names) {
+                Some(near) => error.help(format!("a similar option exists: `{place}.{near}`")),
+                None => error.help(format!("`fewlab manual {}` lists its options", functions[0].0)),
+            });
+        }
+        let text = self.given.params.get(given).map_or("", String::as_str);
+        // What one of several functions can read, it will be given.
+        let tried: Vec<Result<Value>> =
+            having.iter().map(|setting| read_param(given, text, &setting.default)).collect();
+        match tried.iter().any(Result::is_ok) {
+            true => Ok(()),
+            false => tried.into_iter().find_map(Result::err).map_or(Ok(()), Err),
+        }
+    }
+
+    /// The options of `S` that were given from outside, with where from. The longer of two names for one wins.
+    pub fn overrides<S: Settings>(&self) -> Result<Vec<(&'static str, Value, Origin)>> {
+        let mut out = Vec::new();
+        if !is_settable(S::NAME) {
+            return Ok(out);
+        }
+        let defaults = S::default();
+        let namespace = S::NAME.split("::").next().unwrap_or(S::NAME);
+        for field in S::fields() {
+            let keys = [format!("{}.{}", dotted(S::NAME), field.name), format!("{namespace}.{}", field.name)];
+            let Some((key, text)) = keys.iter().find_map(|key| self.given.params.get_key_value(key)) else { continue };
+            let default = defaults.get(field.name).unwrap_or(Value::Unit);
+            let origin = self.given.files.get(key).map_or(Origin::CommandLine, |path| Origin::File(path.clone()));
+            out.push((field.name, read_param(key, text, &default)?, origin));
+            held(&self.taken).extend(keys);
+        }
+        Ok(out)
+    }
+
+    /// Given options that no call has taken.
+    pub fn untaken(&self) -> Vec<String> {
+        let taken = held(&self.taken);
+        self.given.params.keys().filter(|name| name.contains('.') && !taken.contains(*name)).cloned().collect()
+    }
+
+    /// Remembers what a file said, to tell what came from it.
+    pub fn remember(&self, path: &str, values: Vec<(String, Value)>) {
+        let mut loaded = held(&self.loaded);
+        loaded.retain(|(known, _)| known != path);
+        loaded.push((path.to_string(), values));
+    }
+
+    /// The file that said `value` of the option `name`, the last one read first.
+    pub fn file_of(&self, name: &str, value: &Value) -> Option<String> {
+        let says = |known: &(String, Value)| {
+            known.0.rsplit('.').next() == Some(name) && config::as_argument(&known.1) == config::as_argument(value)
+        };
+        held(&self.loaded).iter().rev().find(|(_, values)| values.iter().any(says)).map(|(path, _)| path.clone())
+    }
+
+    /// Keeps the configuration of a call, unless the last one of the function was the same.
+    pub fn configured(&self, config: &Config) -> Result<()> {
+        if is_settable(&config.function)
+            && held(&self.configs).insert(config.function.clone(), config.clone()).as_ref() != Some(config)
+        {
+            self.front.configured(config)?;
+        }
+        Ok(())
     }
 
     /// The error for a parameter that was given and does not read as its default does.
@@ -399,6 +502,27 @@ impl Sources {
         let text = found.text.lines().nth(line - 1).unwrap_or_default().to_string();
         Some(Place { source: found.name.clone(), line, column: column.saturating_sub(shift).max(1), text })
     }
+}
+
+/// Namespaces whose options can be given from outside.
+const SETTABLE: &[&str] = &["data", "ssl", "label", "gan", "metric"];
+
+fn is_settable(function: &str) -> bool {
+    function.split_once("::").is_some_and(|(namespace, _)| SETTABLE.contains(&namespace))
+}
+
+/// Functions whose options can be given from outside, with their options.
+fn settable() -> Vec<(&'static str, Vec<manual::Setting>)> {
+    bind::options().into_iter().filter(|(function, _)| is_settable(function)).collect()
+}
+
+fn dotted(function: &str) -> String {
+    function.replace("::", ".")
+}
+
+/// Whether options under `place` are those of `function`: its own name or its namespace's.
+fn reaches(place: &str, function: &str) -> bool {
+    place == dotted(function) || function.split_once("::").is_some_and(|(namespace, _)| namespace == place)
 }
 
 /// Text given on the command line, as the kind of value that the default is.

@@ -157,3 +157,73 @@ fn the_manual_and_the_data_sets_are_told() {
     assert_eq!(status, Some(0));
     assert!(stdout.contains("threads") && stdout.contains("fashion-mnist-10k"), "{stdout}");
 }
+
+/// A run of few steps that prints what options its GAN had.
+const TINY: &str = "let small = data::load(\"fashion-mnist-10k\").train.take(40);
+    let options = #{ steps: 2, batch: 8, generator: \"sndcgan\", discriminator: \"sndcgan\", g_channels: 16, d_channels: 16,
+        z_dim: 16, sample_every: 0, seed: param(\"seed\", 1) };
+    let gan = gan::train(small, gan::method(\"s3gan\") + options);
+    print(gan.options.d_lr, gan.options.batch, gan.config.origins.d_lr, gan.config.origins.batch);";
+
+fn only_run(dir: &Path, out: &str) -> PathBuf {
+    let mut runs: Vec<PathBuf> = std::fs::read_dir(dir.join(out)).unwrap().map(|run| run.unwrap().path()).collect();
+    assert_eq!(runs.len(), 1);
+    runs.remove(0)
+}
+
+#[test]
+fn options_are_given_from_outside_kept_with_the_run_and_taken_back() {
+    let (dir, _) = script(TINY);
+    let arguments = ["run", "script.rhai", "--set", "gan.d_lr=1e-4", "--set", "gan.train.g_lr=3e-4", "--quiet"];
+    let (status, stdout, stderr) = run(dir.path(), &arguments);
+    assert_eq!((status, stdout.as_str()), (Some(0), "0.0001 8 command line script\n"), "{stderr}");
+    let first = only_run(dir.path(), "runs");
+    let config = std::fs::read_to_string(first.join("config.toml")).unwrap();
+    for line in [
+        "seed = 1",
+        "[gan.train]",
+        "d_lr = 0.0001                            # command line",
+        "self_supervision = \"rotation\"            # method s3gan",
+        "loss = \"hinge\"                           # default",
+        "batch = 8                                # script",
+    ] {
+        assert!(config.lines().any(|known| known == line), "no line `{line}` in\n{config}");
+    }
+    // The file gives the same run again, and what is set beside it wins.
+    let file = first.join("config.toml").display().to_string();
+    let arguments =
+        ["run", "script.rhai", "--config", &file, "--set", "gan.train.batch=4", "--out", "again", "--quiet"];
+    let (status, stdout, stderr) = run(dir.path(), &arguments);
+    assert_eq!((status, stdout), (Some(0), format!("0.0001 4 file {file} command line\n")), "{stderr}");
+    let second = only_run(dir.path(), "again");
+    let (first, second) = (first.display().to_string(), second.display().to_string());
+    let (status, stdout, stderr) = run(dir.path(), &["runs", "diff", &first, &second]);
+    assert_eq!(status, Some(0), "{stderr}");
+    let lines: Vec<Vec<&str>> = stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(lines.contains(&vec!["gan::train", "batch", "8", "4"]), "{stdout}");
+    assert!(!stdout.contains("g_lr") && !stdout.contains("z_dim"), "{stdout}");
+}
+
+#[test]
+fn an_option_that_nothing_has_is_told_before_anything_is_done() {
+    let (dir, _) = script(TINY);
+    let told = |set: &str| {
+        let (status, stdout, stderr) = run(dir.path(), &["run", "script.rhai", "--set", set]);
+        assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
+        stderr
+    };
+    assert_eq!(
+        told("gan.d_lrr=1e-4"),
+        "error: `gan` has no option `d_lrr`\nhelp: a similar option exists: `gan.d_lr`\n"
+    );
+    assert!(
+        told("gna.d_lr=1").contains("help: a similar function with options exists: `gan`"),
+        "{}",
+        told("gna.d_lr=1")
+    );
+    assert!(told("gan.steps=many").contains("parameter `gan.steps` is a whole number, given `many`"));
+    let (dir, _) = script("print(1 + 1);");
+    let (status, _, stderr) = run(dir.path(), &["run", "script.rhai", "--set", "ssl.epochs=3"]);
+    assert_eq!(status, Some(0));
+    assert_eq!(stderr, "`ssl.epochs` was set, and the script called nothing that has it\n");
+}

@@ -12,6 +12,7 @@ const ROWS: &[(&[&str], bool)] = &[
     (&["run", "report"], true),
     (&["ssl", "label", "gan", "metric"], false),
     (&["nn", "data", "figure"], false),
+    (&["config"], false),
     (&["options"], false),
     (&["tensor"], false),
     (&["table", "error", "progress"], true),

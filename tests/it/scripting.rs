@@ -40,8 +40,8 @@ pub fn session(params: &[(&str, &str)]) -> (Session, Heard) {
     let heard = Heard::default();
     let given = Given {
         params: params.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-        seed: None,
         device: "cpu".into(),
+        ..Given::default()
     };
     let host = Host::new(Box::new(Listener(heard.clone())), Stop::default(), given);
     (Session::new(host, Path::new("tests/suite")), heard)

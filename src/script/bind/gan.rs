@@ -7,10 +7,11 @@ use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
 use super::data::labelled_of;
 use super::nn::Network;
+use crate::config::{Config, Origin};
 use crate::data::Labelled;
 use crate::error::Error;
 use crate::gan::{self, ARCHITECTURES, LOSSES, METHODS, PENALTIES, TrainOptions};
-use crate::options::{Callback, Choice, Settings};
+use crate::options::{Callback, Choice, Setting as _, Settings};
 use crate::script::display;
 use crate::script::history::History;
 use crate::script::manual::{Setting, settings_of};
@@ -46,11 +47,24 @@ pub struct Gan {
     pub(in crate::script) data: Arc<Labelled>,
     /// What its training measured.
     pub(in crate::script) history: History,
+    config: Config,
 }
 
 impl Gan {
-    fn new(gan: gan::Gan, data: Labelled, history: History) -> Self {
-        Self { gan: Arc::new(Mutex::new(gan)), data: Arc::new(data), history }
+    fn new(gan: gan::Gan, data: Labelled, history: History, config: Config) -> Self {
+        Self { gan: Arc::new(Mutex::new(gan)), data: Arc::new(data), history, config }
+    }
+
+    /// Its options with where each came from, those changed since included.
+    fn config(&self) -> crate::Result<Config> {
+        let held = self.held()?;
+        let mut config = self.config.clone();
+        for entry in &mut config.entries {
+            if let Some(change) = held.changes.iter().rev().find(|change| change.name == entry.name) {
+                (entry.value, entry.from) = (change.value.clone(), Origin::Set(change.step));
+            }
+        }
+        Ok(config)
     }
 
     /// The GAN, unless it is in training: its own `on_step` may ask.
@@ -110,6 +124,16 @@ mod training {
     #[rhai_fn(name = "train", return_raw, volatile)]
     pub fn train_plainly(ctx: NativeCallContext, data: Dynamic) -> Fallible<Gan> {
         super::train(&ctx, &data, Map::new())
+    }
+
+    /// What `gan::train` would do with a map of options: every option, and where its value comes from.
+    ///
+    /// ```rhai
+    /// gan::config(gan::method("s3gan") + #{ steps: 10 }).origins.self_supervision // => "method s3gan"
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn config(ctx: NativeCallContext, options: Map) -> Fallible<Config> {
+        args::resolved::<TrainOptions>(&ctx, options.clone(), &super::bases(&options)).map(|(_, config)| config)
     }
 
     /// The names of the methods.
@@ -197,7 +221,12 @@ mod using {
     #[rhai_fn(name = "clone", return_raw)]
     pub fn clone_gan(ctx: NativeCallContext, gan: Gan) -> Fallible<Gan> {
         let copy = gan.held().at(&ctx)?.copy().at(&ctx)?;
-        Ok(Gan { gan: Arc::new(Mutex::new(copy)), data: Arc::clone(&gan.data), history: gan.history.fork() })
+        Ok(Gan {
+            gan: Arc::new(Mutex::new(copy)),
+            data: Arc::clone(&gan.data),
+            history: gan.history.fork(),
+            config: gan.config.clone(),
+        })
     }
 
     /// Generated images, the classes in turn.
@@ -335,6 +364,21 @@ mod using {
         Ok(values.collect())
     }
 
+    /// Every option a GAN was trained with, and where each came from: a configuration.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// let gan = gan::train(small, options);
+    /// gan.set(#{ d_lr: 1e-4 });
+    /// let from = gan.config.origins;
+    /// [from.batch, from.loss, from.d_lr] // => ["script", "default", "set after step 1"]
+    /// ```
+    #[rhai_fn(get = "config", return_raw, pure)]
+    pub fn gan_config(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Config> {
+        gan.config().at(&ctx)
+    }
+
     /// Generated images, `[n, channels, height, width]`, from 0 (black) to 1.
     #[rhai_fn(get = "images", return_raw, pure)]
     pub fn sample_images(ctx: NativeCallContext, samples: &mut Samples) -> Fallible<Tensor> {
@@ -360,15 +404,25 @@ fn train(ctx: &NativeCallContext, data: &Dynamic, mut options: Map) -> Fallible<
     let data = labelled_of(ctx, data)?;
     let on_step = function(&mut options, "on_step");
     let penalty = function(&mut options, "penalty");
-    let options = args::options::<TrainOptions>(ctx, options)?;
+    let (options, mut config) = args::resolved::<TrainOptions>(ctx, options.clone(), &bases(&options))?;
     let steps = options.steps;
     let mut gan = gan::Gan::new(&data, options, &host.device().at(ctx)?).at(ctx)?;
-    if let Some(penalty) = penalty {
+    let chosen = config.entries.iter_mut().find(|entry| entry.name == "penalty");
+    if let (Some(penalty), Some(entry)) = (penalty, chosen.filter(|entry| entry.from == Origin::Default)) {
         gan.options.penalty = Choice::Own(penalty_of(ctx, &gan, penalty)?);
+        (entry.value, entry.from) = (gan.options.penalty.to_value(), Origin::Script);
     }
+    host.configured(&config).at(ctx)?;
     let history = History::default();
     run(ctx, &mut gan, &data, steps, on_step, &history)?;
-    Ok(Gan::new(gan, data, history))
+    Ok(Gan::new(gan, data, history, config))
+}
+
+/// What the options of a map began as: the method that it names.
+fn bases(options: &Map) -> Vec<args::Base<TrainOptions>> {
+    let named = |key: &str| options.get(key).and_then(|name| name.clone().into_string().ok());
+    let method = named("method").and_then(|name| Some((Origin::Method(name.clone()), gan::method(&name).ok()?)));
+    method.into_iter().collect()
 }
 
 fn train_on(ctx: &NativeCallContext, gan: &Gan, mut options: Map) -> Fallible {

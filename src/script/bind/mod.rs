@@ -7,6 +7,7 @@
 // writes one by hand is held by `tests/it/layers.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod config;
 mod data;
 mod figure;
 mod gan;
@@ -43,6 +44,7 @@ pub fn register(engine: &mut Engine) {
     label::register(engine);
     gan::register(engine);
     history::register(engine);
+    config::register(engine);
     results::register(engine);
     figure::register(engine);
     metric::register(engine);

@@ -39,14 +39,14 @@ impl Show for Gan {
         );
         let layers = [("generator", gan.generator().store()), ("discriminator", gan.discriminator().store())]
             .map(|(name, store)| (name, Layers::of(store)));
-        let changes: Vec<(u64, String)> = gan.changes.clone();
+        let changes: Vec<String> = gan.changes.iter().map(ToString::to_string).collect();
         let options = gan.options.clone();
         let step = gan.step();
         drop(gan);
 
         let mut lines = vec![self.short(), format!("  {generator}"), format!("  {discriminator}")];
         lines.extend(kept.lines.iter().map(|line| format!("  {} {}", line.name, super::rounded(line.last))));
-        lines.extend(changes.iter().map(|(step, change)| format!("  after step {step}: {change}")));
+        lines.extend(changes.iter().map(|change| format!("  {change}")));
 
         let head = format!("{} steps on {}", page::count(step as usize), self.data.name());
         let mut facts: Vec<(&str, String)> = vec![("generator", generator), ("discriminator", discriminator)];
@@ -58,10 +58,8 @@ impl Show for Gan {
         if !last.is_empty() {
             facts.push(("last step", last.join(" · ")));
         }
-        let changed: Vec<String> =
-            changes.iter().map(|(step, change)| format!("after step {step}: {change}")).collect();
-        if !changed.is_empty() {
-            facts.push(("changed", changed.join(" · ")));
+        if !changes.is_empty() {
+            facts.push(("changed", changes.join(" · ")));
         }
         let page = Page::new().head(&format!("GAN, {}", options.method), &head).facts(facts).row(curves);
         let page = layers.into_iter().fold(page, |page, (name, layers)| {

@@ -1,5 +1,6 @@
 //! How each kind of value looks, one file a namespace: on one line, in full for a terminal, and on a page.
 
+mod config;
 mod data;
 mod figure;
 mod gan;

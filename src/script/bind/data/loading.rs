@@ -18,7 +18,7 @@ pub mod functions {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, name: &str) -> Fallible<Splits> {
-        data::load(name, &LoadOptions::default()).at(&ctx)
+        load_with(ctx, name, Map::new())
     }
 
     /// Reads a data set, with options.
