@@ -1,9 +1,14 @@
 //! Losses, penalties, methods and clusters against PyTorch and scikit-learn on the same numbers.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use fewlab::Result;
-use fewlab::gan::{LOSSES, PENALTIES, Scene};
-use fewlab::nn::{KMeansOptions, k_means, k_means_from};
-use fewlab::progress::Stop;
+use fewlab::data::{Dataset, Images, LabelBudget, Shape, Truth};
+use fewlab::gan::{self, Gan, LOSSES, PENALTIES, Scene};
+use fewlab::nn::{KMeansOptions, Param, k_means, k_means_from};
+use fewlab::options::{Settings, Value as Setting};
+use fewlab::progress::{Job, Observer, Step, Stop};
 use fewlab::tensor::{Device, Padding, Rng, Tensor, grad};
 use serde_json::Value;
 
@@ -148,6 +153,89 @@ fn penalties_and_the_gradients_through_them_are_those_of_pytorch() {
         let grads = grad(&loss, &params.iter().collect::<Vec<_>>(), false).unwrap();
         for ((name, _), ours) in shapes.iter().zip(&grads) {
             near(ours, &theirs["gradients"][name], 1e-5, &format!("{} of `{name}`", penalty.name));
+        }
+    }
+}
+
+/// What `start` in `steps.py` makes of a name.
+fn start(name: &str, elements: usize, shift: f64) -> Vec<f32> {
+    let seed = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    uniform(seed, elements).iter().map(|u| (u + shift) as f32).collect()
+}
+
+/// What each step measured.
+#[derive(Default)]
+struct Told(Mutex<Vec<BTreeMap<String, f64>>>);
+
+impl Observer for Told {
+    fn step(&self, step: &Step<'_>) {
+        self.0.lock().unwrap().push(step.values.iter().map(|(name, value)| (name.to_string(), *value)).collect());
+    }
+}
+
+#[test]
+fn whole_steps_of_s3gan_are_those_of_pytorch() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/steps.json")).unwrap();
+    let pixels = uniform(77, 12 * 64).iter().map(|u| (u * 256.0) as u8).collect();
+    let images = Images::new(Shape { channels: 1, height: 8, width: 8 }, pixels).unwrap();
+    let truth = Truth::new((0..12).map(|i| i % 3).collect(), ["a", "b", "c"].map(String::from).into()).unwrap();
+    let data = Dataset::new("twelve", images, Some(truth), "a test").unwrap();
+    for (method, kept, penalty) in [("s3gan", 12, "none"), ("s3gan_co", 6, "wgan_gp")] {
+        let budget = LabelBudget { share: 0.5, seed: 1, indices: (0..kept).collect(), images: data.hash().to_string() };
+        let known = data.with_budget(&budget).unwrap().only_known();
+        let mut options = gan::method(method).unwrap();
+        for (name, value) in [
+            ("seed", Setting::Int(5)),
+            ("batch", Setting::Int(4)),
+            ("d_steps", Setting::Int(2)),
+            ("z_dim", Setting::Int(6)),
+            ("generator", Setting::Text("sndcgan".into())),
+            ("discriminator", Setting::Text("sndcgan".into())),
+            ("g_channels", Setting::Int(8)),
+            ("d_channels", Setting::Int(8)),
+            ("g_optimiser", Setting::Text("sgd".into())),
+            ("d_optimiser", Setting::Text("sgd".into())),
+            ("g_lr", Setting::Float(50.0)),
+            ("d_lr", Setting::Float(0.5)),
+            ("ema", Setting::Float(0.0)),
+            ("penalty", Setting::Text(penalty.into())),
+            ("sample_every", Setting::Int(0)),
+        ] {
+            options.set(name, value).unwrap();
+        }
+        let mut gan = Gan::new(&known, options, &Device::Cpu).unwrap();
+        let stores = || [gan.generator().store().clone(), gan.discriminator().store().clone()];
+        let params: Vec<Param> = stores().iter().flat_map(|store| store.params()).collect();
+        for param in &params {
+            let values = start(param.name(), param.dims().iter().product(), -0.5);
+            param.set(Tensor::from_vec(values, param.dims(), &Device::Cpu).unwrap()).unwrap();
+        }
+        for buffer in stores().iter().flat_map(|store| store.buffers()).filter(|buffer| buffer.name().ends_with(".u")) {
+            let shape = buffer.value().dims().to_vec();
+            let values = start(buffer.name(), shape.iter().product(), 0.5);
+            buffer.set(Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()).unwrap();
+        }
+        let told = Arc::new(Told::default());
+        let job = Job { observer: told.clone(), stop: Stop::default(), keep: false };
+        gan.train(&known, 2, &job, None).unwrap();
+
+        let told = told.0.lock().unwrap();
+        let theirs = golden[method]["values"].as_array().unwrap();
+        assert_eq!((told.len(), theirs.len()), (2, 2));
+        for (step, (ours, theirs)) in told.iter().zip(theirs).enumerate() {
+            for (name, value) in theirs.as_object().unwrap() {
+                // Losses of a network of nine layers after a few steps, in single precision.
+                close(ours[name], value.as_f64().unwrap(), 2e-5, &format!("{method}, step {step}, `{name}`"));
+            }
+        }
+        // What two steps changed, as a share of the largest change: weights of 0.5 are known to 3e-8.
+        for (name, theirs) in golden[method]["changes"].as_object().unwrap() {
+            let param = params.iter().find(|param| param.name() == name).unwrap();
+            let begun = Tensor::from_vec(start(name, param.dims().iter().product(), -0.5), param.dims(), &Device::Cpu);
+            let change = param.value().sub(&begun.unwrap()).unwrap();
+            near(&change, theirs, 1e-3, &format!("{method}, change of `{name}`"));
         }
     }
 }
