@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Labelled {
     source: PartlyLabelled,
+    /// What the labels are called where they are not classes of the source: clusters.
+    clusters: Option<Arc<[String]>>,
     labels: Arc<[Option<u32>]>,
     confidence: Arc<[f32]>,
     probs: Option<Arc<[f32]>>,
@@ -24,7 +26,7 @@ impl Labelled {
     pub(super) fn known(source: PartlyLabelled) -> Self {
         let labels: Arc<[Option<u32>]> = source.known().into();
         let confidence = labels.iter().map(|label| if label.is_some() { 1.0 } else { 0.0 }).collect();
-        Self { source, labels, confidence, probs: None }
+        Self { source, clusters: None, labels, confidence, probs: None }
     }
 
     /// What a labeller predicts for the images of `source`.
@@ -69,10 +71,43 @@ impl Labelled {
         }
         Ok(Self {
             source: source.clone(),
+            clusters: None,
             labels: labels.into(),
             confidence: confidence.into(),
             probs: Some(probs.into()),
         })
+    }
+
+    /// Labels made elsewhere, of the classes of `source`. The kept labels of `source` stand above them.
+    pub fn from_labels(source: &PartlyLabelled, labels: Vec<Option<u32>>) -> Result<Self> {
+        Self::checked(source, &labels, source.classes().len(), "classes")?;
+        let labels: Arc<[Option<u32>]> =
+            labels.iter().zip(source.known()).map(|(label, known)| known.or(*label)).collect();
+        let confidence = labels.iter().map(|label| if label.is_some() { 1.0 } else { 0.0 }).collect();
+        Ok(Self { source: source.clone(), clusters: None, labels, confidence, probs: None })
+    }
+
+    /// The numbers of `k` clusters in place of classes. Kept labels are not looked at.
+    pub fn clusters(source: &PartlyLabelled, labels: Vec<Option<u32>>, k: usize) -> Result<Self> {
+        Self::checked(source, &labels, k, "clusters")?;
+        let confidence = labels.iter().map(|label| if label.is_some() { 1.0 } else { 0.0 }).collect();
+        let clusters = Some((0..k).map(|cluster| format!("cluster {cluster}")).collect());
+        Ok(Self { source: source.clone(), clusters, labels: labels.into(), confidence, probs: None })
+    }
+
+    fn checked(source: &PartlyLabelled, labels: &[Option<u32>], k: usize, what: &str) -> Result<()> {
+        if labels.len() != source.n() {
+            return Err(Error::new(format!(
+                "there are {} labels; `{}` has {} images",
+                labels.len(),
+                source.name(),
+                source.n()
+            )));
+        }
+        match labels.iter().flatten().find(|label| **label as usize >= k) {
+            Some(label) => Err(Error::new(format!("a label is {label}; there are {k} {what}, counted from 0"))),
+            None => Ok(()),
+        }
     }
 
     /// What reports call the set.
@@ -95,9 +130,14 @@ impl Labelled {
         self.source.shape()
     }
 
-    /// What the classes are called.
+    /// What the classes are called, or the clusters.
     pub fn classes(&self) -> &[String] {
-        self.source.classes()
+        self.clusters.as_deref().unwrap_or_else(|| self.source.classes())
+    }
+
+    /// Whether the labels are clusters, which are not the classes of the data.
+    pub fn clustered(&self) -> bool {
+        self.clusters.is_some()
     }
 
     /// The set before it was labelled, with the labels that are true for certain.
@@ -143,7 +183,22 @@ impl Labelled {
         Batches::new(self.images(), targets, Some(pool.collect()), size, options)
     }
 
-    /// How good the labels are, against the truth about the same images.
+    /// The class that most images of each cluster are of, the first one at a tie.
+    fn majorities(&self, truth: &[u32], clusters: usize, classes: usize) -> Vec<u32> {
+        let mut votes = vec![vec![0usize; classes]; clusters];
+        for (label, truth) in self.labels.iter().zip(truth) {
+            if let Some(label) = label {
+                votes[*label as usize][*truth as usize] += 1;
+            }
+        }
+        let best = |votes: &Vec<usize>| {
+            votes.iter().enumerate().fold(0, |best, (class, count)| if *count > votes[best] { class } else { best })
+        };
+        votes.iter().map(|votes| best(votes) as u32).collect()
+    }
+
+    /// How good the labels are, against the truth about the same images. Of clusters it says how well they agree with the
+    /// classes once each has taken the class of most of its images.
     pub fn report(&self, truth: &Dataset) -> Result<LabelReport> {
         if truth.hash() != self.images().hash() {
             return Err(Error::new(format!(
@@ -154,10 +209,14 @@ impl Labelled {
         }
         let truth = truth.truth()?;
         let classes = truth.classes();
+        // A cluster has no class of its own: for the report it takes the one that most of its images are of.
+        let voted =
+            self.clusters.as_ref().map(|clusters| self.majorities(truth.labels(), clusters.len(), classes.len()));
         let mut report = LabelReport {
             n: self.n(),
             covered: self.n_labelled(),
-            n_known: self.source.n_known(),
+            n_known: if voted.is_some() { 0 } else { self.source.n_known() },
+            clusters: voted.as_ref().map(Vec::len),
             coverage: self.n_labelled() as f64 / self.n() as f64,
             accuracy: None,
             inferred_accuracy: None,
@@ -173,11 +232,12 @@ impl Labelled {
             let class = &mut report.per_class[*truth as usize];
             class.images += 1;
             let Some(label) = label else { continue };
-            let correct = usize::from(label == truth);
+            let label = voted.as_ref().map_or(*label, |voted| voted[*label as usize]);
+            let correct = usize::from(label == *truth);
             class.n += 1;
             class.correct += correct;
-            report.confusion[*truth as usize][*label as usize] += 1;
-            if known.is_none() {
+            report.confusion[*truth as usize][label as usize] += 1;
+            if voted.is_some() || known.is_none() {
                 inferred += 1;
                 inferred_correct += correct;
             }
@@ -209,6 +269,9 @@ pub struct LabelReport {
     pub covered: usize,
     /// Images whose label is the budget's, and so true.
     pub n_known: usize,
+    /// How many clusters took the class of most of their images for this report; none if the labels are classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<usize>,
     /// The share of the images with a label.
     pub coverage: f64,
     /// The share of the labels that are true, the budget's among them; none without a label.
@@ -246,7 +309,23 @@ impl std::fmt::Display for LabelReport {
             percent(Some(self.coverage)),
             self.n_known
         )?;
-        writeln!(f, "accuracy {}, of the inferred ones {}", percent(self.accuracy), percent(self.inferred_accuracy))?;
+        match self.clusters {
+            None => {
+                writeln!(
+                    f,
+                    "accuracy {}, of the inferred ones {}",
+                    percent(self.accuracy),
+                    percent(self.inferred_accuracy)
+                )?;
+            }
+            Some(k) => {
+                writeln!(
+                    f,
+                    "accuracy {} once each of {k} clusters has the class of most of its images",
+                    percent(self.accuracy)
+                )?;
+            }
+        }
         let width = self.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max("class".len());
         write!(f, "{:width$}  {:>7}  {:>7}  {:>7}", "class", "images", "covered", "correct")?;
         for (row, class) in self.per_class.iter().enumerate() {
@@ -316,6 +395,30 @@ mod tests {
             "labels of 6 images: 83.3% covered, 1 known for certain\naccuracy 80.0%, of the inferred ones 75.0%"
         ));
         assert!(text.contains("class 0        3        3    66.7%  taken for class 1 1 times"), "{text}");
+    }
+
+    #[test]
+    fn clusters_are_judged_by_the_class_of_most_of_their_images() {
+        let data = tiny(vec![0, 0, 0, 1, 1, 1], 2);
+        let known = data.keep_labels(1.0, 1).unwrap();
+        // Cluster 2 holds images 0, 1 and 3, so it stands for class 0; cluster 0 holds 2 and 4, a tie, so for class 0 too.
+        let labels = [2, 2, 0, 2, 0, 1].map(Some);
+        let clusters = Labelled::clusters(&known, labels.into(), 4).unwrap();
+        assert_eq!(clusters.classes()[3], "cluster 3");
+        assert_eq!(clusters.counts(), [2, 1, 3, 0]);
+        let report = clusters.report(&data).unwrap();
+        assert_eq!((report.clusters, report.n_known), (Some(4), 0));
+        assert_eq!((report.accuracy, report.inferred_accuracy), (Some(4.0 / 6.0), Some(4.0 / 6.0)));
+        assert_eq!(report.confusion, [[3, 0], [2, 1]]);
+        assert!(
+            report.to_string().contains("accuracy 66.7% once each of 4 clusters has the class of most of its images")
+        );
+        let error = Labelled::clusters(&known, vec![Some(4); 6], 4).unwrap_err();
+        assert_eq!(error.message, "a label is 4; there are 4 clusters, counted from 0");
+        assert_eq!(
+            Labelled::from_labels(&known, vec![None; 5]).unwrap_err().message,
+            "there are 5 labels; `tiny` has 6 images"
+        );
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! Labellers: from a few labels to a label for every image.
+//! Labellers: from a few labels, or none, to a label for every image; and labels in files.
 
+mod cluster;
+mod file;
 mod linear_probe;
 mod semi_supervised;
 mod supervised;
 
+pub use cluster::{ClusterOptions, cluster};
+pub use file::{LoadOptions, SaveOptions, load, save};
 pub use linear_probe::{ProbeOptions, linear_probe};
 pub use semi_supervised::{SemiSupervisedOptions, semi_supervised};
 pub use supervised::{SupervisedOptions, supervised};
@@ -34,7 +38,7 @@ impl Row for LabellerRow {
 
 /// Every labeller, in the order the manual lists them.
 pub const LABELLERS: &[LabellerRow] =
-    &[semi_supervised::SEMI_SUPERVISED, linear_probe::LINEAR_PROBE, supervised::SUPERVISED];
+    &[semi_supervised::SEMI_SUPERVISED, linear_probe::LINEAR_PROBE, supervised::SUPERVISED, cluster::CLUSTER];
 
 crate::options! {
     /// Options of a labeller's `label`.

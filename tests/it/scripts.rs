@@ -8,6 +8,7 @@ use fewlab::data::{self, LoadOptions};
 /// How each script is cut short. `{data}` stands for a folder of 200 images in ten classes.
 const SHORT: &[(&str, &[&str])] = &[
     ("scripts/pipeline.rhai", &["data={data}", "steps=3", "epochs=1", "width=8"]),
+    ("scripts/methods.rhai", &["data={data}", "method=clustering_ss", "steps=2", "epochs=1", "width=8", "clusters=5"]),
     ("scripts/bench/gan_step.rhai", &["channels=8", "batch=4", "steps=2"]),
 ];
 

@@ -7,7 +7,10 @@ use rhai::{Array, Engine, Map, NativeCallContext};
 
 use super::ssl::Features;
 use crate::data::{Dataset, Labelled, PartlyLabelled};
-use crate::label::{self, LABELLERS, LabelOptions, ProbeOptions, SemiSupervisedOptions, SupervisedOptions};
+use crate::label::{
+    self, ClusterOptions, LABELLERS, LabelOptions, LoadOptions, ProbeOptions, SaveOptions, SemiSupervisedOptions,
+    SupervisedOptions,
+};
 use crate::script::display;
 use crate::script::history::History;
 use crate::script::manual::{Setting, settings_of};
@@ -24,7 +27,10 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
         settings_of::<SemiSupervisedOptions>(),
         settings_of::<ProbeOptions>(),
         settings_of::<SupervisedOptions>(),
+        settings_of::<ClusterOptions>(),
+        settings_of::<LoadOptions>(),
         ("label", settings_of::<LabelOptions>().1),
+        ("save", settings_of::<SaveOptions>().1),
     ]
 }
 
@@ -109,6 +115,61 @@ mod training {
         Ok(Labeller::new(labeller, history))
     }
 
+    /// Gives each image the number of a cluster of learnt features, by k-means; no label is looked at.
+    ///
+    /// The method `clustering` trains on them. A report on them says how many images are of the class that most images of
+    /// their cluster are of.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.0);
+    /// let features = ssl::rotation(known, #{ network: "resnet-tiny", epochs: 1, batch: 32 });
+    /// label::cluster(features, known, #{ k: 5, n_init: 2 }).classes.len() // => 5
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn cluster(
+        ctx: NativeCallContext,
+        features: Features,
+        data: PartlyLabelled,
+        options: Map,
+    ) -> Fallible<Labelled> {
+        let options = args::options::<ClusterOptions>(&ctx, options)?;
+        let encoder = &features.learnt.classifier.encoder;
+        label::cluster(encoder, &data, &options, shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// Gives each image the number of one of 50 clusters of learnt features.
+    #[rhai_fn(name = "cluster", return_raw, volatile)]
+    pub fn cluster_plainly(ctx: NativeCallContext, features: Features, data: PartlyLabelled) -> Fallible<Labelled> {
+        cluster(ctx, features, data, Map::new())
+    }
+
+    /// Reads labels from a file: a line `index,label` for each image, or a line with a number for each class.
+    ///
+    /// Images are counted from 0. A label is the name or the number of a class; nothing, or -1, is no label. Labels that are
+    /// kept stay as they are. `values: "logits"` takes the softmax of the numbers, `clusters: true` reads clusters of k-means.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// known.only_known().save("target/labels.csv");
+    /// label::load("target/labels.csv", known).n_labelled == known.n_known // => true
+    /// ```
+    #[rhai_fn(name = "load", return_raw)]
+    pub fn load_labels(ctx: NativeCallContext, path: &str, data: PartlyLabelled) -> Fallible<Labelled> {
+        label::load(path.as_ref(), &data, &LoadOptions::default()).at(&ctx)
+    }
+
+    /// Reads labels from a file, with options.
+    #[rhai_fn(name = "load", return_raw)]
+    pub fn load_labels_with(
+        ctx: NativeCallContext,
+        path: &str,
+        data: PartlyLabelled,
+        options: Map,
+    ) -> Fallible<Labelled> {
+        let options = args::options::<LoadOptions>(&ctx, options)?;
+        label::load(path.as_ref(), &data, &options).at(&ctx)
+    }
+
     /// Trains a labeller from learnt features, with all options as they are.
     #[rhai_fn(name = "semi_supervised", return_raw, volatile)]
     pub fn semi_supervised_plainly(
@@ -138,7 +199,7 @@ mod training {
     /// The names of the ways to train a labeller.
     ///
     /// ```rhai
-    /// label::labellers() // => ["semi_supervised", "linear_probe", "supervised"]
+    /// label::labellers() // => ["semi_supervised", "linear_probe", "supervised", "cluster"]
     /// ```
     pub fn labellers() -> Array {
         super::super::names_of(LABELLERS)
@@ -176,6 +237,31 @@ mod using {
     ) -> Fallible<Labelled> {
         let options = args::options::<LabelOptions>(&ctx, options)?;
         labeller.trained.label(&data, &options, shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// Writes the labels of all images to a file, as `label::load` reads it.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// known.only_known().save("target/labels.csv") // => ()
+    /// ```
+    #[rhai_fn(name = "save", return_raw)]
+    pub fn save_labels(ctx: NativeCallContext, labelled: Labelled, path: &str) -> Fallible {
+        label::save(&labelled, path.as_ref(), &SaveOptions::default()).at(&ctx)
+    }
+
+    /// Writes labels to a file; with `soft: true` how likely a labeller found each class.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let labeller = label::supervised(known, #{ network: "resnet-tiny", epochs: 1, batch: 16 });
+    /// labeller.label(known).save("target/soft.csv", #{ soft: true });
+    /// label::load("target/soft.csv", known).n_labelled // => 64
+    /// ```
+    #[rhai_fn(name = "save", return_raw)]
+    pub fn save_labels_with(ctx: NativeCallContext, labelled: Labelled, path: &str, options: Map) -> Fallible {
+        let options = args::options::<SaveOptions>(&ctx, options)?;
+        label::save(&labelled, path.as_ref(), &options).at(&ctx)
     }
 
     /// What the training of a labeller measured at each step: a history, which shows its curves.

@@ -21,7 +21,13 @@ impl Show for LabelReport {
             (page::count(self.n_known), "labels were given"),
         ];
         numbers.extend(self.inferred_accuracy.map(|share| (page::percent(share), "of the inferred labels are right")));
-        numbers.extend(self.accuracy.map(|share| (page::percent(share), "of all labels are right")));
+        if self.clusters.is_some() {
+            let what = "are of the class that most images of their cluster are of";
+            numbers = vec![numbers.swap_remove(0)];
+            numbers.extend(self.accuracy.map(|share| (page::percent(share), what)));
+        } else {
+            numbers.extend(self.accuracy.map(|share| (page::percent(share), "of all labels are right")));
+        }
         let head = format!("{} of {} images", page::count(self.covered), page::count(self.n));
         let page = Page::new().head("label report", &head).numbers(numbers);
         let table = Page::new().table(&self.by_class());
@@ -80,6 +86,7 @@ mod tests {
             n: 20,
             covered: 15,
             n_known: 2,
+            clusters: None,
             coverage: 0.75,
             accuracy: Some(0.8),
             inferred_accuracy: None,
