@@ -34,6 +34,11 @@ impl Cache {
         Self { folder: Some(folder.into()) }
     }
 
+    /// Where weights are looked for that a person put there: the folder `weights` in the cache.
+    pub fn weights(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join("weights"))
+    }
+
     /// A cache that keeps nothing.
     pub fn none() -> Self {
         Self { folder: None }

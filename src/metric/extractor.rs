@@ -81,6 +81,11 @@ fn numbers(extractor: &dyn Extractor, given: &Tensor, expected: [usize; 2], what
     given.to_f32s()
 }
 
+/// Bytes in lower-case hexadecimal.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Seen {
     fn new(extractor: &dyn Extractor, rows: usize, features: Vec<f32>, logits: Option<Vec<f32>>) -> Result<Self> {
         let wide = |values: Vec<f32>, dim| Features::new(values.into_iter().map(f64::from).collect(), rows, dim);

@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::extractor::Extractor;
+use super::extractor::{Extractor, hexadecimal};
 use crate::data::{BatchOptions, Batches, Dataset, Images};
 use crate::error::Result;
 use crate::nn::task::correct;
@@ -189,10 +189,6 @@ fn put_back(classifier: &Classifier, bytes: &[u8]) -> Result<bool> {
         store.load(|name| values.get(name).cloned())?;
     }
     Ok(true)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

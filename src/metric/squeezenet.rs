@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::extractor::Extractor;
+use super::extractor::{Extractor, hexadecimal};
 use super::resize::Resizer;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ impl SqueezeNet {
         };
         let hash = Sha256::new().chain_update(PREPARATION).chain_update(WEIGHTS).finalize();
         Ok(Self {
-            hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: hexadecimal(&hash),
             device: device.clone(),
             first: convolution("conv1".into())?,
             fires: (2..=9).map(fire).collect::<Result<_>>()?,

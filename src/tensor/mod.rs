@@ -14,6 +14,7 @@ pub mod ops;
 mod rng;
 mod room;
 mod value;
+mod weights;
 
 pub use candle_core::{DType, Device};
 pub use device::{device, device_name};
@@ -25,3 +26,4 @@ pub use ops::resize::Sampling;
 pub use ops::update::{AdamStep, adam_step, blend};
 pub use rng::Rng;
 pub use value::{Leaf, Tensor};
+pub use weights::{Weights, read_weights, weights_of};

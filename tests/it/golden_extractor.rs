@@ -15,7 +15,7 @@ fn golden() -> Value {
 }
 
 /// What `pictures` in `squeezenet.py` makes.
-fn pictures(case: &Value) -> Images {
+pub fn pictures(case: &Value) -> Images {
     let whole = |name: &str| case[name].as_u64().unwrap() as i64;
     let (count, channels, size) = (whole("count"), whole("channels"), whole("size"));
     let mut pixels = Vec::new();

@@ -14,7 +14,7 @@ fn golden() -> Value {
 }
 
 /// SplitMix64 in counter form, as doubles in [0, 1): what `uniform` in `metric.py` makes.
-fn uniform(seed: u64, count: usize) -> Vec<f64> {
+pub fn uniform(seed: u64, count: usize) -> Vec<f64> {
     (1..=count as u64)
         .map(|i| {
             let mut z = i.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seed);
