@@ -77,7 +77,9 @@ impl Inception {
     /// It is not there; the message says where it comes from.
     pub fn find(cache: &Cache) -> Result<PathBuf> {
         let Some(folder) = cache.weights() else {
-            return Err(Error::new("the weights of the Inception network are in no place to look for: no cache").help(HELP));
+            return Err(
+                Error::new("the weights of the Inception network are in no place to look for: no cache").help(HELP)
+            );
         };
         let found = FILES.iter().map(|name| folder.join(name)).find(|path| path.exists());
         found.ok_or_else(|| {
@@ -107,8 +109,7 @@ impl Inception {
             let factor: Vec<f64> = gain.iter().zip(&variance).map(|(g, v)| g / (v + EPSILON).sqrt()).collect();
             let weight = find(&format!("{name}.conv.weight"), &shape)?.to_f32s()?;
             let inputs = weight.len() / shape[0];
-            let weight =
-                weight.iter().enumerate().map(|(i, w)| (f64::from(*w) * factor[i / inputs]) as f32).collect();
+            let weight = weight.iter().enumerate().map(|(i, w)| (f64::from(*w) * factor[i / inputs]) as f32).collect();
             let bias = shift.iter().zip(&mean).zip(&factor).map(|((b, m), f)| (b - m * f) as f32).collect();
             let convolution = Convolution {
                 weight: Tensor::from_vec(weight, &shape, device)?,
@@ -286,8 +287,7 @@ impl Inception {
 
     /// Branches side by side, the pooled one last.
     fn block(&self, block: &str, x: &Tensor, chains: &[&[&str]], pool: Option<&Tensor>) -> Result<Tensor> {
-        let mut branches =
-            chains.iter().map(|names| self.chain(block, x, names)).collect::<Result<Vec<Tensor>>>()?;
+        let mut branches = chains.iter().map(|names| self.chain(block, x, names)).collect::<Result<Vec<Tensor>>>()?;
         if let Some(pool) = pool {
             branches.push(self.chain(block, pool, &["_pool"])?);
         }

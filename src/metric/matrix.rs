@@ -73,3 +73,27 @@ pub fn nuclear_norm(matrix: MatRef<'_, f64>) -> Result<f64> {
 pub fn no_convergence(matrix: MatRef<'_, f64>, what: &str) -> Error {
     Error::bug(format!("the {what} of a {} by {} matrix did not converge", matrix.nrows(), matrix.ncols()))
 }
+
+/// Gives `work` the squared distances from a block of rows of `a` to every row of `b`.
+///
+/// Taken as `|a|² + |b|² - 2 a·b`, and again as a sum of squared differences where that cancels: duplicates are then at
+/// distance zero exactly.
+pub fn squared_distances<T: Send>(a: &Features, b: &Features, work: impl Fn(usize, &mut [f64]) -> T + Sync) -> Vec<T> {
+    let norms = |x: &Features| -> Vec<f64> {
+        (0..x.rows()).into_par_iter().map(|i| x.row(i).iter().map(|x| x * x).sum()).collect()
+    };
+    let (a_norms, b_norms) = (norms(a), norms(b));
+    for_blocks(a, b, |first, products| {
+        for (row, products) in products.chunks_exact_mut(b.rows()).enumerate() {
+            let i = first + row;
+            for (j, value) in products.iter_mut().enumerate() {
+                let norms = a_norms[i] + b_norms[j];
+                *value = norms - 2. * *value;
+                if *value < 1e-6 * norms {
+                    *value = a.row(i).iter().zip(b.row(j)).map(|(x, y)| (x - y) * (x - y)).sum();
+                }
+            }
+        }
+        work(first, products)
+    })
+}

@@ -1,16 +1,14 @@
 //! Precision, recall, density and coverage: are fakes near reals, and reals near fakes?
 
-use rayon::prelude::*;
-
 use super::features::{Features, comparable};
 use super::interval::{Groups, Interval};
-use super::matrix::for_blocks;
+use super::matrix::squared_distances;
 use crate::error::{Error, Result};
 
 /// Four shares that say which way two sets of features differ.
 ///
-/// The ball of an image reaches to its `k`-th nearest neighbour on its own side; membership is strict. The convention
-/// is that of the `prdc` package, which goes with Naeem et al. 2020, arXiv:2002.09797; k = 5 is its default.
+/// The ball of an image reaches to its `k`-th nearest neighbour on its own side. With an open [`Edge`] the convention is that
+/// of the `prdc` package, which goes with Naeem et al. 2020, arXiv:2002.09797; k = 5 is its default.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prdc {
     /// Share of fakes inside the ball of some real image: 0 to 1.
@@ -23,17 +21,43 @@ pub struct Prdc {
     pub coverage: f64,
 }
 
+/// Whether a ball holds the points of its surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// It does not: `prdc`, Naeem et al. 2020.
+    Open,
+    /// It does: torch-fidelity, Kynkäänniemi et al. 2019. The two differ where images are equal.
+    Closed,
+}
+
+impl Edge {
+    fn holds(self, distance: f64, radius: f64) -> bool {
+        match self {
+            Edge::Open => distance < radius,
+            Edge::Closed => distance <= radius,
+        }
+    }
+}
+
 /// Precision, recall, density and coverage with `k` neighbours.
 pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
     check(real, fake, k)?;
-    Ok(Balls::new(real, fake, k, None).shares(Balls::WHOLE))
+    Ok(Balls::new(real, fake, (k, Edge::Open), None).shares(Balls::WHOLE))
+}
+
+/// Precision and recall as Kynkäänniemi et al. 2019 (arXiv:1904.06991) define them and torch-fidelity takes them; its `k`
+/// is 3.
+pub fn precision_recall(real: &Features, fake: &Features, k: usize) -> Result<[f64; 2]> {
+    check(real, fake, k)?;
+    let shares = Balls::new(real, fake, (k, Edge::Closed), None).shares(Balls::WHOLE);
+    Ok([shares.precision, shares.recall])
 }
 
 /// The four shares, each with its interval, or without where there are too few images to form groups.
 pub fn prdc_with_intervals(
     real: &Features,
     fake: &Features,
-    k: usize,
+    (k, edge): (usize, Edge),
     seed: u64,
 ) -> Result<[(f64, Option<Interval>); 4]> {
     check(real, fake, k)?;
@@ -41,7 +65,7 @@ pub fn prdc_with_intervals(
     let least = real.rows().min(fake.rows());
     // Without a group there must still be `k` neighbours.
     let groups = groups.filter(|_| least - least.div_ceil(Groups::COUNT) > k);
-    let balls = Balls::new(real, fake, k, groups.as_ref());
+    let balls = Balls::new(real, fake, (k, edge), groups.as_ref());
     let columns = |p: Prdc| [p.precision, p.recall, p.density, p.coverage];
     let values = columns(balls.shares(Balls::WHOLE));
     let without: Vec<[f64; 4]> = match groups {
@@ -98,7 +122,7 @@ impl<'a> Balls<'a> {
     const VIEWS: usize = Groups::COUNT + 1;
     const ALL: u32 = (1 << Self::VIEWS) - 1;
 
-    fn new(real: &Features, fake: &Features, k: usize, groups: Option<&'a (Groups, Groups)>) -> Self {
+    fn new(real: &Features, fake: &Features, (k, edge): (usize, Edge), groups: Option<&'a (Groups, Groups)>) -> Self {
         let (real_groups, fake_groups) = (groups.map(|g| &g.0), groups.map(|g| &g.1));
         let real_radii = radii(real, k, real_groups);
         let fake_radii = radii(fake, k, fake_groups);
@@ -121,14 +145,14 @@ impl<'a> Balls<'a> {
                 let i = first + row;
                 let real_reach = reach(&real_radii[i]);
                 for (j, &distance) in distances.iter().enumerate() {
-                    if distance >= real_reach.1 && distance >= fake_reach[j].1 {
+                    if !edge.holds(distance, real_reach.1) && !edge.holds(distance, fake_reach[j].1) {
                         continue;
                     }
                     let both = real_holds[i] & fake_holds[j];
-                    let in_real = both & views_reaching(distance, real_reach, &real_radii[i]);
+                    let in_real = both & views_reaching(edge, distance, real_reach, &real_radii[i]);
                     found.precise[j] |= in_real;
                     found.covered[row] |= in_real;
-                    found.recalled[row] |= both & views_reaching(distance, fake_reach[j], &fake_radii[j]);
+                    found.recalled[row] |= both & views_reaching(edge, distance, fake_reach[j], &fake_radii[j]);
                     let mut bits = in_real;
                     while bits != 0 {
                         found.inside[bits.trailing_zeros() as usize] += 1;
@@ -182,14 +206,15 @@ fn reach(radii: &[f64; Balls::VIEWS]) -> (f64, f64) {
     (radii[Balls::WHOLE], radii.iter().copied().fold(0., f64::max))
 }
 
-/// The views in which a ball reaches further than `distance`.
-fn views_reaching(distance: f64, reach: (f64, f64), radii: &[f64; Balls::VIEWS]) -> u32 {
-    if distance < reach.0 {
+/// The views in which a ball reaches as far as `distance`.
+fn views_reaching(edge: Edge, distance: f64, reach: (f64, f64), radii: &[f64; Balls::VIEWS]) -> u32 {
+    if edge.holds(distance, reach.0) {
         Balls::ALL
-    } else if distance >= reach.1 {
+    } else if !edge.holds(distance, reach.1) {
         0
     } else {
-        radii.iter().enumerate().filter(|(_, radius)| distance < **radius).fold(0, |mask, (view, _)| mask | 1 << view)
+        let reaching = radii.iter().enumerate().filter(|(_, radius)| edge.holds(distance, **radius));
+        reaching.fold(0, |mask, (view, _)| mask | 1 << view)
     }
 }
 
@@ -231,30 +256,6 @@ fn closer(a: &(f64, usize), b: &(f64, usize)) -> std::cmp::Ordering {
     a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
-/// Gives `work` the squared distances from a block of rows of `a` to every row of `b`.
-///
-/// Taken as `|a|² + |b|² - 2 a·b`, and again as a sum of squared differences where that cancels: duplicates are then at
-/// distance zero exactly.
-fn squared_distances<T: Send>(a: &Features, b: &Features, work: impl Fn(usize, &mut [f64]) -> T + Sync) -> Vec<T> {
-    let norms = |x: &Features| -> Vec<f64> {
-        (0..x.rows()).into_par_iter().map(|i| x.row(i).iter().map(|x| x * x).sum()).collect()
-    };
-    let (a_norms, b_norms) = (norms(a), norms(b));
-    for_blocks(a, b, |first, products| {
-        for (row, products) in products.chunks_exact_mut(b.rows()).enumerate() {
-            let i = first + row;
-            for (j, value) in products.iter_mut().enumerate() {
-                let norms = a_norms[i] + b_norms[j];
-                *value = norms - 2. * *value;
-                if *value < 1e-6 * norms {
-                    *value = a.row(i).iter().zip(b.row(j)).map(|(x, y)| (x - y) * (x - y)).sum();
-                }
-            }
-        }
-        work(first, products)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,13 +279,14 @@ mod tests {
         let all_equal = Features::new([0.1, 0.7, 0.3].repeat(10), 10, 3).unwrap();
         let shares = prdc(&all_equal, &all_equal, 3).unwrap();
         assert_eq!(shares, Prdc { precision: 0., recall: 0., density: 0., coverage: 0. });
+        assert_eq!(precision_recall(&all_equal, &all_equal, 3).unwrap(), [1., 1.]);
     }
 
     #[test]
     fn leaving_groups_out_in_one_pass_equals_leaving_them_out() {
         let (real, fake) = (wave(150, 0.), wave(170, 1.));
         let groups = (Groups::new(150, 5, "real").unwrap(), Groups::new(170, 5, "fake").unwrap());
-        let balls = Balls::new(&real, &fake, 3, Some(&groups));
+        let balls = Balls::new(&real, &fake, (3, Edge::Open), Some(&groups));
         assert_eq!(balls.shares(Balls::WHOLE), prdc(&real, &fake, 3).unwrap());
         for group in 0..Groups::COUNT {
             let direct = prdc(&real.select(&groups.0.others(group)), &fake.select(&groups.1.others(group)), 3).unwrap();

@@ -8,7 +8,7 @@ use super::inception_score::{inception_score, inception_score_with_interval};
 use super::interval::Interval;
 use super::kid::{kid, kid_subsets, kid_with_interval};
 use super::per_class::{Labelled, frechet_per_class};
-use super::prdc::{prdc, prdc_with_intervals};
+use super::prdc::{Edge, prdc, prdc_with_intervals};
 use super::scores::Better;
 use crate::error::{Error, Result};
 use crate::table::Row;
@@ -122,7 +122,7 @@ const PRDC: Metric = Metric {
         let k = c.options.neighbours;
         let (real, fake) = (c.real.features, c.fake.features);
         let values = if c.intervals {
-            prdc_with_intervals(real, fake, k, c.options.seed)?
+            prdc_with_intervals(real, fake, (k, Edge::Open), c.options.seed)?
         } else {
             let p = prdc(real, fake, k)?;
             [p.precision, p.recall, p.density, p.coverage].map(|value| (value, None))

@@ -100,7 +100,9 @@ fn legacy(bytes: &[u8]) -> Result<Weights> {
     let mut views = Vec::new();
     for (name, value) in entries {
         if let (Object::Unicode(name), Some(args)) = (name, rebuilt(value)) {
-            views.push(view(name, args, &mut kinds).ok_or_else(|| unexpected("a tensor that is put together otherwise"))?);
+            views.push(
+                view(name, args, &mut kinds).ok_or_else(|| unexpected("a tensor that is put together otherwise"))?,
+            );
         }
     }
     let mut storages = HashMap::new();
@@ -112,7 +114,8 @@ fn legacy(bytes: &[u8]) -> Result<Weights> {
         let width = width_of(kind).ok_or_else(|| unexpected(&format!("a `{kind}`")))?;
         let left = bytes.len() - LEGACY.len() - rest.position() as usize;
         let length = usize::try_from(u64::from_le_bytes(count)).ok().and_then(|count| count.checked_mul(width));
-        let length = length.filter(|length| *length <= left).ok_or_else(|| unexpected("a storage longer than the file"))?;
+        let length =
+            length.filter(|length| *length <= left).ok_or_else(|| unexpected("a storage longer than the file"))?;
         let mut data = vec![0; length];
         rest.read_exact(&mut data).map_err(|_| unexpected("a storage longer than the file"))?;
         storages.insert(key, floats(kind, &data));
@@ -190,9 +193,10 @@ fn gathered(view: &View, storage: &[f32]) -> Option<Vec<f32>> {
     let mut place = vec![0; view.size.len()];
     let mut values = Vec::with_capacity(elements);
     for _ in 0..elements {
-        let at = place.iter().zip(&view.stride).try_fold(view.offset, |at, (i, stride)| {
-            at.checked_add(usize::checked_mul(*i, *stride)?)
-        })?;
+        let at = place
+            .iter()
+            .zip(&view.stride)
+            .try_fold(view.offset, |at, (i, stride)| at.checked_add(usize::checked_mul(*i, *stride)?))?;
         values.push(*storage.get(at)?);
         for (i, size) in place.iter_mut().zip(&view.size).rev() {
             *i += 1;

@@ -23,6 +23,7 @@ import torch
 import torch_fidelity.metric_fid
 import torch_fidelity.metric_isc
 import torch_fidelity.metric_kid
+import torch_fidelity.metric_prc
 
 warnings.filterwarnings("ignore")
 
@@ -83,6 +84,10 @@ def distances(name, real_args, fake_args, subsets, subset_size):
             "torch_fidelity_mean": kid["kernel_inception_distance_mean"],
             "torch_fidelity_std": kid["kernel_inception_distance_std"],
             "clean_fid_seed_0": cleanfid.fid.kernel_distance(real, fake, subsets, subset_size),
+        },
+        "precision_recall": {
+            str(k): list(torch_fidelity.metric_prc.prc_features_to_metric(
+                t(fake), t(real), prc_neighborhood=k, verbose=False).values())[:2] for k in (3, 5)
         },
         "prdc": {str(k): {name: float(x) for name, x in v.items()} for k, v in neighbours.items()},
     }

@@ -83,8 +83,7 @@ fn every_layer_gives_what_torch_fidelity_gives() {
         assert_eq!(seen + 1, layers.len(), "the mean over the image is the features");
         let largest = layers[layers.len() - 1]["largest"].as_f64().unwrap();
         for (i, row) in case["features"].as_array().unwrap().iter().enumerate() {
-            let ours: Vec<f32> =
-                features.to_f32s().unwrap()[i * 2048..][..2048].iter().copied().step_by(64).collect();
+            let ours: Vec<f32> = features.to_f32s().unwrap()[i * 2048..][..2048].iter().copied().step_by(64).collect();
             near(&ours, row, largest, "features");
         }
         for (network, name) in [(&network, "logits_unbiased"), (&biased, "logits")] {

@@ -40,7 +40,7 @@ fn features(of: &Value) -> Features {
 }
 
 #[track_caller]
-fn close(ours: f64, theirs: &Value, tolerance: f64, what: &str) {
+pub fn close(ours: f64, theirs: &Value, tolerance: f64, what: &str) {
     let theirs = theirs.as_f64().unwrap();
     assert!((ours - theirs).abs() <= tolerance * theirs.abs(), "{what}: {ours} here, {theirs} there");
 }
@@ -101,6 +101,11 @@ fn precision_recall_density_coverage_agree() {
             close(ours.recall, &theirs["recall"], TOLERANCE, name);
             close(ours.density, &theirs["density"], TOLERANCE, name);
             close(ours.coverage, &theirs["coverage"], TOLERANCE, name);
+            let [precision, recall] = metric::precision_recall(real, fake, k).unwrap();
+            let theirs = &case["precision_recall"][k.to_string()];
+            // torch-fidelity takes the shares in single precision.
+            close(precision, &theirs[0], 1e-7, name);
+            close(recall, &theirs[1], 1e-7, name);
         }
     });
 }

@@ -5,6 +5,7 @@
 
 mod cli;
 mod golden_extractor;
+mod golden_heads;
 mod golden_inception;
 mod golden_methods;
 mod golden_metric;
