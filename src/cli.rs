@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::data::{self, LoadOptions};
 use crate::error::{Error, Result, file};
 use crate::jupyter::install::{self, Place};
+use crate::metric::{Cache, Inception};
 use crate::options::Value;
 use crate::progress::{Observer, Picture, Several, Stop};
 use crate::run::diff::{Difference, differences};
@@ -518,6 +519,12 @@ fn doctor() -> Result<()> {
         .collect();
     let kernels =
         if kernels.is_empty() { "none: `fewlab install` makes it known to Jupyter".into() } else { kernels.join(", ") };
+    let weights = match Inception::find(&Cache::of_user()) {
+        Ok(path) => path.display().to_string(),
+        Err(error) => {
+            format!("none: {}{}", error.message, error.help.map_or(String::new(), |help| format!("; {help}")))
+        }
+    };
     let lines = [
         format!("fewlab    {}", env!("CARGO_PKG_VERSION")),
         format!("system    {} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -526,6 +533,7 @@ fn doctor() -> Result<()> {
         "device    cpu".to_string(),
         format!("gpu       {gpu}"),
         format!("kernel    {kernels}"),
+        format!("weights   {weights}"),
         String::new(),
         "data sets".to_string(),
         data::list().trim_end().to_string(),

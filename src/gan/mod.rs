@@ -6,6 +6,7 @@
 pub mod arch;
 mod labels;
 mod loss;
+mod measured;
 mod method;
 mod model;
 mod network;
@@ -17,6 +18,7 @@ mod train;
 
 pub use arch::{ARCHITECTURES, Blueprint};
 pub use loss::{Adversarial, LOSSES, Loss};
+pub use measured::{Judging, Sampler};
 pub use method::{METHODS, Method};
 pub use model::{Change, Gan, Hook};
 pub use network::{Discriminator, Generator, Heads, Verdict};

@@ -1,19 +1,31 @@
 //! One pass over one set of generated images, for every metric.
 
 use super::cache::Cache;
-use super::extractor::{Extractor, Seen, see, see_again};
+use super::extractor::{Extractor, Role, Seen, see, see_again};
+use super::floor::Floor;
 use super::interval::Groups;
-use super::scores::{Protocol, Score, Scores};
-use super::table::{Comparison, METRICS, Measured, Metric, Side};
+use super::scores::{Protocol, Score, Scores, Shot, short};
+use super::table::{Comparison, METRICS, Measure, Measured, Metric, Need, Side, Whole};
 use crate::data::{Dataset, Images};
 use crate::error::{Error, Result};
+use crate::nn::{Discriminative, Generative, Prior};
 use crate::progress::{Job, Step};
 use crate::table::{self, Row};
-use crate::tensor::Rng;
 
 crate::options! {
     /// Options of `metric::evaluate`.
     pub struct EvaluateOptions("metric::evaluate") {
+        /// Whose features are compared: names of `metric::extractors()`. None named: `squeezenet`, the `judge` if one is given,
+        /// `inception` if its file is named or `fid` is asked for, and `dinov2` if its file is named.
+        pub extractor: Vec<String> = Vec::new(),
+        /// The file with the weights of the Inception network, from torch-fidelity or pytorch-fid, or as safetensors.
+        pub inception: Option<String> = None,
+        /// The file with the weights of DINOv2's small, base or large network.
+        pub dinov2: Option<String> = None,
+        /// What latents are drawn from, for a generator that is not a GAN: `normal` or `uniform`.
+        pub z: Prior = Prior::Normal,
+        /// Numbers in a latent, for a function.
+        pub z_dim: usize = 0,
         /// Neighbours that set the radius of a ball in precision, recall, density and coverage.
         pub neighbours: usize = 5,
         /// Random subsets that the kernel distance is averaged over.
@@ -22,6 +34,20 @@ crate::options! {
         pub kid_subset_size: usize = 1000,
         /// Parts that the Inception-style score is averaged over.
         pub splits: usize = 10,
+        /// Whether the logits of the Inception network contain its classifier's bias, which published Inception scores leave out.
+        pub logit_bias: bool = false,
+        /// The network that `cas` trains: a row of `nn::encoders`.
+        pub cas_network: String = "resnet-small".into(),
+        /// Passes over the images in `cas`.
+        pub cas_epochs: usize = 5,
+        /// Batches of 64 that the regressor of `gilbo` learns from.
+        pub gilbo_steps: usize = 1000,
+        /// Its learning rate at the start; it falls to zero along a cosine.
+        pub gilbo_lr: f64 = 4e-4,
+        /// Fresh images that `gilbo` is taken over.
+        pub gilbo_images: usize = 1024,
+        /// Latents at which `generator_conditioning` takes the Jacobian.
+        pub conditioning_latents: usize = 20,
         /// Whether to find a 95% interval for each score.
         pub intervals: bool = true,
         /// Whether to score real images in place of the generated ones, too.
@@ -39,22 +65,20 @@ pub struct Evaluation<'a> {
     /// Other real images, which take the place of the generated ones for the floor. Without them the real images are
     /// cut into halves.
     pub other: Option<&'a Dataset>,
+    /// The real images that the generator learned from.
+    pub train: Option<&'a Dataset>,
     /// The generated images.
     pub fake: &'a Images,
     /// The class that each was asked to show.
     pub fake_labels: Option<&'a [u32]>,
+    /// What they came from.
+    pub generator: Option<&'a dyn Generative>,
+    /// What it learned against.
+    pub discriminator: Option<&'a dyn Discriminative>,
     /// Whose features and predictions are compared.
     pub extractors: &'a [&'a dyn Extractor],
     /// Where what is seen in real images is kept.
     pub cache: &'a Cache,
-}
-
-/// Which real images stand in for generated ones.
-enum Floor {
-    /// Some of the other real images, as many as are generated.
-    Other(Dataset),
-    /// Half of the real images against the other half.
-    Halves([Vec<usize>; 2]),
 }
 
 /// A set of images as an extractor sees it.
@@ -77,85 +101,89 @@ impl Sighted {
     }
 }
 
+/// What one extractor sees of everything that is compared.
+struct Sights {
+    real: Sighted,
+    fake: Sighted,
+    train: Option<Sighted>,
+    /// A half of the real images to compare with, if they are cut into halves; what stands in; and what it is called.
+    floor: Option<(Option<Sighted>, Sighted, String)>,
+}
+
+/// Rows for each metric, in the order in which the metrics were asked for.
+type Rows = Vec<Vec<(Score, Measured)>>;
+
 impl Evaluation<'_> {
-    /// Scores the generated images by the `metrics` of these names: by each extractor, or by each that is a classifier for
-    /// metrics that ask for predictions.
+    /// Scores the generated images by the `metrics` of these names: by each extractor that sees what a metric asks for, or
+    /// by none where it looks at images and networks themselves.
     pub fn run(&self, metrics: &[&str], options: &EvaluateOptions, job: &Job) -> Result<Scores> {
         let metrics = metrics.iter().map(|name| table::find(METRICS, name)).collect::<Result<Vec<_>>>()?;
         self.check(&metrics)?;
         let floor = options.floor.then(|| self.floor(options.seed)).transpose()?;
-        let stand_ins = if let Some(Floor::Other(other)) = &floor { other.n() } else { 0 };
-        let images = (self.real.n() + self.fake.n() + stand_ins) * self.extractors.len();
-
-        let mut progress = Progress { job, done: 0, of: images };
-        job.observer.begin(STAGE, 0, images as u64);
-        // By metric first, as they were asked for.
-        let mut rows: Vec<Vec<Score>> = metrics.iter().map(|_| Vec::new()).collect();
-        for &extractor in self.extractors {
-            let real = self.sight(extractor, self.real, &mut progress)?;
-            let fake = Sighted {
-                seen: progress.during(self.fake.n(), |watch| see(extractor, self.fake, watch))?,
-                labels: self.fake_labels.map(<[u32]>::to_vec),
-            };
-            let floor = match &floor {
-                None => None,
-                Some(Floor::Other(other)) => {
-                    let name =
-                        format!("{} of {} against {} of {}", other.n(), other.name(), self.real.n(), self.real.name());
-                    Some((None, self.sight(extractor, other, &mut progress)?, name))
-                }
-                Some(Floor::Halves([a, b])) => {
-                    let name = format!("{} against {}, halves of {}", a.len(), b.len(), self.real.name());
-                    Some((Some(real.select(a)), real.select(b), name))
-                }
-            };
-            for (metric, rows) in metrics.iter().zip(&mut rows) {
-                if metric.predictions && extractor.classes().is_none() {
-                    continue;
-                }
-                job.stop.check()?;
-                let compare = |real: Side<'_>, fake: Side<'_>, intervals| {
-                    let classes = self.real.classes();
-                    (metric.measure)(&Comparison {
-                        real,
-                        fake,
-                        classes,
-                        extractor: extractor.name(),
-                        options,
-                        intervals,
-                    })
-                };
-                let measured = compare(real.side(), fake.side(), options.intervals)?;
-                let (floors, floor_name) = match &floor {
-                    None => (Vec::new(), "not asked for".into()),
-                    // Predictions are judged on their own, and on images that no classifier was trained on.
-                    Some(_) if metric.predictions => (
-                        compare(real.side(), real.side(), false)?,
-                        format!("{} of {}", self.real.n(), self.real.name()),
-                    ),
-                    Some((half, stand_in, name)) => {
-                        match compare(half.as_ref().unwrap_or(&real).side(), stand_in.side(), false) {
-                            Ok(floors) => (floors, name.clone()),
-                            // The score itself stands; the protocol says why it has no floor.
-                            Err(error) => (Vec::new(), format!("none ({})", error.message)),
-                        }
-                    }
-                };
-                let mut floors = floors.into_iter();
-                for measured in measured {
-                    let floor = floors.next().map(|floor| floor.value);
-                    rows.push(self.score(extractor, measured, floor, &floor_name, options));
-                }
+        let mut rows: Rows = metrics.iter().map(|_| Vec::new()).collect();
+        self.by_extractors(&metrics, floor.as_ref(), options, job, &mut rows)?;
+        self.by_nobody(&metrics, floor.as_ref(), options, job, &mut rows)?;
+        let mut scores = Scores::default();
+        for (score, measured) in rows.into_iter().flatten() {
+            scores.curves.extend(measured.curve);
+            if let Some(picture) = measured.picture {
+                scores.pictures.push(Shot { metric: score.metric.clone(), label: score.label.clone(), picture });
             }
+            scores.rows.push(score);
         }
-        let scores = Scores { rows: rows.into_iter().flatten().collect() };
-        let first = scores
-            .rows
-            .first()
-            .map(|row| format!("{} {}", row.label, super::scores::short(row.value)))
-            .unwrap_or_default();
+        let first = scores.rows.first().map(|row| format!("{} {}", row.label, short(row.value))).unwrap_or_default();
         job.observer.end(STAGE, &first);
         Ok(scores)
+    }
+
+    fn by_extractors(
+        &self,
+        metrics: &[&Metric],
+        floor: Option<&Floor>,
+        options: &EvaluateOptions,
+        job: &Job,
+        rows: &mut Rows,
+    ) -> Result<()> {
+        let eyes = |metric: &&&Metric| !matches!(metric.measure, Measure::Whole(_));
+        let asked: Vec<&Metric> = metrics.iter().filter(eyes).copied().collect();
+        let extractors: Vec<&dyn Extractor> =
+            self.extractors.iter().copied().filter(|by| asked.iter().any(|metric| seen_by(metric, *by))).collect();
+        let train = self.train.filter(|_| asked.iter().any(|metric| metric.needs(Need::Training)));
+        let stand_ins = if let Some(Floor::Other(other)) = floor { other.n() } else { 0 };
+        let images = (self.real.n() + self.fake.n() + stand_ins + train.map_or(0, Dataset::n)) * extractors.len();
+        let mut progress = Progress { job, done: 0, of: images };
+        job.observer.begin(STAGE, 0, images as u64);
+        for extractor in extractors {
+            let sights = self.sights(extractor, floor, train, &mut progress)?;
+            for (metric, rows) in metrics.iter().zip(&mut *rows).filter(|(metric, _)| seen_by(metric, extractor)) {
+                job.stop.check()?;
+                self.compare(metric, extractor, &sights, options, job, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sights(
+        &self,
+        extractor: &dyn Extractor,
+        floor: Option<&Floor>,
+        train: Option<&Dataset>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Sights> {
+        let real = self.sight(extractor, self.real, progress)?;
+        let fake = Sighted {
+            seen: progress.during(self.fake.n(), |watch| see(extractor, self.fake, watch))?,
+            labels: self.fake_labels.map(<[u32]>::to_vec),
+        };
+        let train = train.map(|train| self.sight(extractor, train, progress)).transpose()?;
+        let floor = match floor {
+            None => None,
+            Some(floor @ Floor::Other(other)) => {
+                Some((None, self.sight(extractor, other, progress)?, floor.name(self.real)))
+            }
+            Some(floor @ Floor::Halves([a, b])) => Some((Some(real.select(a)), real.select(b), floor.name(self.real))),
+        };
+        Ok(Sights { real, fake, train, floor })
     }
 
     fn sight(&self, extractor: &dyn Extractor, data: &Dataset, progress: &mut Progress<'_>) -> Result<Sighted> {
@@ -163,10 +191,113 @@ impl Evaluation<'_> {
         Ok(Sighted { seen, labels: data.truth().ok().map(|truth| truth.labels().to_vec()) })
     }
 
+    /// One metric by one extractor.
+    fn compare(
+        &self,
+        metric: &Metric,
+        extractor: &dyn Extractor,
+        sights: &Sights,
+        options: &EvaluateOptions,
+        job: &Job,
+        rows: &mut Vec<(Score, Measured)>,
+    ) -> Result<()> {
+        let (Measure::Features(measure)
+        | Measure::Inception(measure)
+        | Measure::Predictions(measure)
+        | Measure::Classes(measure)) = metric.measure
+        else {
+            return Ok(());
+        };
+        let train = sights.train.as_ref().filter(|_| metric.needs(Need::Training));
+        let compare = |real: Side<'_>, fake: Side<'_>, is_floor: bool| {
+            measure(&Comparison {
+                real,
+                fake,
+                train: train.map(Sighted::side),
+                pictures: self.train.filter(|_| !is_floor).map(|train| (self.fake, train.images())),
+                classes: self.real.classes(),
+                extractor: extractor.name(),
+                role: extractor.role(),
+                options,
+                intervals: options.intervals && !is_floor,
+                job,
+            })
+        };
+        let Sights { real, fake, floor, .. } = sights;
+        let mut measured = compare(real.side(), fake.side(), false)?;
+        let (floors, floor_name) = match floor {
+            None => (Vec::new(), "not asked for".into()),
+            // Predictions and neighbours are judged one image at a time, on images that nobody learned from.
+            Some(_) if metric.predicts() || train.is_some() => {
+                (compare(real.side(), real.side(), true)?, format!("{} of {}", self.real.n(), self.real.name()))
+            }
+            Some((half, stand_in, name)) => {
+                match compare(half.as_ref().unwrap_or(real).side(), stand_in.side(), true) {
+                    Ok(floors) => (floors, name.clone()),
+                    Err(error) if error.is_interrupt() => return Err(error),
+                    // The score itself stands; the protocol says why it has no floor.
+                    Err(error) => (Vec::new(), format!("none ({})", error.message)),
+                }
+            }
+        };
+        let mut floors = floors.into_iter();
+        for mut measured in measured.drain(..) {
+            let floor = floors.next();
+            if let (Some(curve), Some(floor)) =
+                (&mut measured.curve, floor.as_ref().and_then(|floor| floor.curve.as_ref()))
+            {
+                curve.floor.clone_from(&floor.points);
+            }
+            let floor = floor.map(|floor| floor.value);
+            rows.push((self.score(Some(extractor), &measured, floor, &floor_name, options), measured));
+        }
+        Ok(())
+    }
+
+    /// The metrics that no extractor sees.
+    fn by_nobody(
+        &self,
+        metrics: &[&Metric],
+        floor: Option<&Floor>,
+        options: &EvaluateOptions,
+        job: &Job,
+        rows: &mut Rows,
+    ) -> Result<()> {
+        // Pixels have no other side: what stands in is any set of real images.
+        let stand_in = match floor {
+            None => None,
+            Some(Floor::Other(other)) => Some((other.images(), format!("{} of {}", other.n(), other.name()))),
+            Some(Floor::Halves(_)) => Some((self.real.images(), format!("{} of {}", self.real.n(), self.real.name()))),
+        };
+        for (metric, rows) in metrics.iter().zip(rows) {
+            let Measure::Whole(measure) = metric.measure else { continue };
+            job.stop.check()?;
+            let measured = measure(&Whole {
+                real: self.real,
+                fake: self.fake,
+                fake_labels: self.fake_labels,
+                stand_in: stand_in.as_ref().map(|(images, name)| (*images, name.as_str())),
+                train: self.train,
+                generator: self.generator,
+                discriminator: self.discriminator,
+                options,
+                job,
+            })?;
+            for measured in measured {
+                let (floor, name) = match &measured.floor {
+                    Some((floor, name)) if options.floor => (Some(*floor), name.clone()),
+                    _ => (None, "none".into()),
+                };
+                rows.push((self.score(None, &measured, floor, &name, options), measured));
+            }
+        }
+        Ok(())
+    }
+
     fn score(
         &self,
-        by: &dyn Extractor,
-        measured: Measured,
+        by: Option<&dyn Extractor>,
+        measured: &Measured,
         floor: Option<f64>,
         floor_name: &str,
         options: &EvaluateOptions,
@@ -175,9 +306,10 @@ impl Evaluation<'_> {
             Some(_) => format!("95%, from leaving out each of {} groups of images", Groups::COUNT),
             None => "none".into(),
         };
+        let of = |by: Option<&str>| by.unwrap_or_default().to_string();
         Score {
-            metric: measured.metric,
-            label: measured.label,
+            metric: measured.metric.clone(),
+            label: measured.label.clone(),
             value: measured.value,
             lo: measured.interval.map(|interval| interval.low),
             hi: measured.interval.map(|interval| interval.high),
@@ -188,11 +320,11 @@ impl Evaluation<'_> {
                 n_real: self.real.n(),
                 n_fake: self.fake.n(),
                 floor: floor_name.into(),
-                extractor: by.name().into(),
-                extractor_hash: by.hash().chars().take(16).collect(),
-                resize: by.preparation().into(),
+                extractor: of(by.map(Extractor::name)),
+                extractor_hash: of(by.map(Extractor::hash)).chars().take(16).collect(),
+                resize: of(by.map(Extractor::preparation)),
                 quantisation: "8 bits".into(),
-                settings: measured.settings,
+                settings: measured.settings.clone(),
                 interval,
                 seed: options.seed,
             },
@@ -207,6 +339,15 @@ impl Evaluation<'_> {
         if self.extractors.is_empty() {
             return Err(Error::new("no extractor was given, at least one is needed"));
         }
+        if let Some(train) = self.train
+            && train.shape() != self.real.shape()
+        {
+            return Err(Error::new(format!(
+                "training images are {}, real images are {}; both must be alike",
+                train.shape(),
+                self.real.shape()
+            )));
+        }
         if self.fake.shape() != self.real.shape() {
             return Err(Error::new(format!(
                 "generated images are {}, real images are {}; both must be alike",
@@ -216,12 +357,40 @@ impl Evaluation<'_> {
         }
         for metric in metrics {
             let name = metric.name();
-            if metric.predictions && self.extractors.iter().all(|extractor| extractor.classes().is_none()) {
-                return Err(Error::new(format!("`{name}` needs a classifier of the data set among the extractors"))
+            let seen_by = |by: &dyn Fn(&dyn Extractor) -> bool| self.extractors.iter().any(|extractor| by(*extractor));
+            match metric.measure {
+                Measure::Predictions(_) if !seen_by(&|by| by.classes().is_some()) => {
+                    return Err(Error::new(format!("`{name}` needs a classifier among the extractors"))
+                        .help("give a `judge`, or the weights of the Inception network"));
+                }
+                Measure::Classes(_) if !seen_by(&|by| by.role() == Role::Judge) => {
+                    return Err(Error::new(format!(
+                        "`{name}` needs a classifier of the data set among the extractors"
+                    ))
                     .help("train one on the real images and their labels, or leave the metric out"));
+                }
+                Measure::Inception(_) if !seen_by(&|by| by.role() == Role::Inception) => {
+                    return Err(Error::new(format!("`{name}` needs the Inception network among the extractors"))
+                        .help("`fd` is the same distance by the network inside the program"));
+                }
+                _ => {}
             }
-            if !metric.labels {
+            let absent =
+                |what: &str, help: &str| Err(Error::new(format!("`{name}` needs {what}")).help(help.to_string()));
+            if metric.needs(Need::Training) && self.train.is_none() {
+                return absent("the images that the generator learned from", "give them with `train: data.train`");
+            }
+            if metric.needs(Need::Generator) && self.generator.is_none() {
+                return absent("the generator itself", "give the GAN, or a function of latents with its `z_dim`");
+            }
+            if metric.needs(Need::Discriminator) && self.discriminator.is_none() {
+                return absent("the discriminator that the generator learned against", "give the GAN itself");
+            }
+            if !metric.needs(Need::Labels) {
                 continue;
+            }
+            if let Some(train) = self.train.filter(|_| metric.needs(Need::Training)) {
+                train.truth()?;
             }
             if self.fake_labels.is_none() {
                 return Err(Error::new(format!(
@@ -249,54 +418,17 @@ impl Evaluation<'_> {
         }
         Ok(())
     }
-
-    /// The real images that stand in for generated ones: class by class as many, where classes are known.
-    fn floor(&self, seed: u64) -> Result<Floor> {
-        let rng = Rng::new(seed).stream("floor");
-        let Some(other) = self.other else {
-            let mut halves = [Vec::new(), Vec::new()];
-            for members in shuffled_classes(self.real, &rng) {
-                for row in members {
-                    // To the shorter half, so that odd classes even out.
-                    let half = usize::from(halves[1].len() < halves[0].len());
-                    halves[half].push(row as usize);
-                }
-            }
-            halves.iter_mut().for_each(|half| half.sort_unstable());
-            return Ok(Floor::Halves(halves));
-        };
-        if other.shape() != self.real.shape() {
-            return Err(Error::new(format!(
-                "images of {} are {}, images of {} are {}; both must be alike",
-                other.name(),
-                other.shape(),
-                self.real.name(),
-                self.real.shape()
-            )));
-        }
-        let members = shuffled_classes(other, &rng);
-        let wanted: Vec<usize> = match self.fake_labels {
-            Some(labels) if members.len() > 1 => (0..members.len())
-                .map(|class| labels.iter().filter(|&&label| label as usize == class).count())
-                .collect(),
-            // In proportion to what there is.
-            _ => members.iter().map(|rows| (self.fake.n() * rows.len()).div_ceil(other.n())).collect(),
-        };
-        let mut rows: Vec<u32> =
-            members.iter().zip(wanted).flat_map(|(rows, wanted)| rows.iter().copied().take(wanted)).collect();
-        rows.truncate(self.fake.n());
-        rows.sort_unstable();
-        Ok(Floor::Other(other.select(other.name(), &rows)?))
-    }
 }
 
-/// The images of each class in random order; all of them as one class, where classes are unknown.
-fn shuffled_classes(data: &Dataset, rng: &Rng) -> Vec<Vec<u32>> {
-    let members = data.truth().map_or_else(|_| vec![(0..data.n() as u32).collect()], |truth| truth.by_class());
-    let shuffle = |(class, members): (usize, Vec<u32>)| {
-        rng.at(class as u64).permutation(members.len()).into_iter().map(|place| members[place]).collect()
-    };
-    members.into_iter().enumerate().map(shuffle).collect()
+/// Whether a metric is taken by this extractor.
+fn seen_by(metric: &Metric, extractor: &dyn Extractor) -> bool {
+    match metric.measure {
+        Measure::Features(_) => true,
+        Measure::Inception(_) => extractor.role() == Role::Inception,
+        Measure::Predictions(_) => extractor.classes().is_some(),
+        Measure::Classes(_) => extractor.role() == Role::Judge,
+        Measure::Whole(_) => false,
+    }
 }
 
 const STAGE: &str = "score";
@@ -332,7 +464,9 @@ impl Progress<'_> {
 mod tests {
     use super::*;
     use crate::data::{Shape, Truth};
+    use crate::metric::Better;
     use crate::tensor::{Device, Tensor};
+
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Sees three pixels as three features, and the brightest of the first two as the class.
@@ -361,6 +495,9 @@ mod tests {
         }
         fn classes(&self) -> Option<usize> {
             Some(2)
+        }
+        fn role(&self) -> Role {
+            Role::Judge
         }
         fn batch(&self) -> usize {
             7
@@ -399,8 +536,11 @@ mod tests {
         let evaluation = Evaluation {
             real: &real,
             other: Some(&other),
+            train: None,
             fake: &fake,
             fake_labels: Some(&labels),
+            generator: None,
+            discriminator: None,
             extractors: &[&eyes],
             cache: &Cache::none(),
         };
@@ -436,14 +576,60 @@ mod tests {
     }
 
     #[test]
+    fn copies_of_training_images_are_shown_beside_them_and_held_out_images_are_the_mark() {
+        let (real, train) = (set("pairs/test", 100, 0), set("pairs/train", 120, 5));
+        let copied: Vec<u32> = (0..60).collect();
+        let fake = train.images().select(&copied).unwrap();
+        let eyes = Pixels::new();
+        let evaluation = Evaluation {
+            real: &real,
+            other: Some(&train),
+            train: Some(&train),
+            fake: &fake,
+            fake_labels: None,
+            generator: None,
+            discriminator: None,
+            extractors: &[&eyes],
+            cache: &Cache::none(),
+        };
+        let options = EvaluateOptions::default();
+        let scores = evaluation.run(&["nearest", "prd", "fd", "ms_ssim"], &options, &Job::silent()).unwrap();
+        let nearest = scores.get("nearest").unwrap();
+        // Real images in place of the generated ones, not the training images that are their own neighbours.
+        assert!(nearest.value == 0. && nearest.floor.unwrap() > 0., "{nearest:?}");
+        assert_eq!(nearest.protocol.floor, "100 of pairs/test");
+        assert_eq!(scores.get("authentic").unwrap().value, 0.);
+        let picture = &scores.pictures[0];
+        assert_eq!((picture.metric.as_str(), scores.pictures.len()), ("nearest", 1));
+        assert!(picture.picture.height > 2 * 20 && picture.picture.width > 10 * 60, "ten pairs");
+        let curve = &scores.curves[0];
+        assert!(curve.points.len() == 101 && curve.floor.len() == 101, "{}", curve.floor.len());
+        assert!(curve.points.iter().chain(&curve.floor).flatten().all(|share| (0. ..=1.).contains(share)));
+        // Nobody's eyes see pixels.
+        let ssim = scores.get("ms_ssim").unwrap();
+        assert_eq!((ssim.protocol.extractor.as_str(), ssim.better), ("", Better::Neither));
+        assert!(ssim.floor.is_some());
+        let refused = |metric: &str| {
+            let bare = Evaluation { train: None, ..evaluation };
+            bare.run(&[metric], &options, &Job::silent()).unwrap_err().message
+        };
+        assert_eq!(refused("nearest"), "`nearest` needs the images that the generator learned from");
+        assert_eq!(refused("gilbo"), "`gilbo` needs the generator itself");
+        assert_eq!(refused("fid"), "`fid` needs the Inception network among the extractors");
+    }
+
+    #[test]
     fn without_other_images_the_real_ones_are_halved() {
         let real = set("pairs/test", 101, 0);
         let (fake, labels) = images(80, 0);
         let evaluation = Evaluation {
             real: &real,
             other: None,
+            train: None,
             fake: &fake,
             fake_labels: Some(&labels),
+            generator: None,
+            discriminator: None,
             extractors: &[&Pixels::new()],
             cache: &Cache::none(),
         };
@@ -463,8 +649,11 @@ mod tests {
         let evaluation = Evaluation {
             real: &real,
             other: None,
+            train: None,
             fake: &fake,
             fake_labels: Some(&labels),
+            generator: None,
+            discriminator: None,
             extractors: &extractors,
             cache: &cache,
         };
@@ -492,8 +681,11 @@ mod tests {
         let whole = Evaluation {
             real: &real,
             other: None,
+            train: None,
             fake: &fake,
             fake_labels: Some(&labels),
+            generator: None,
+            discriminator: None,
             extractors: &extractors,
             cache: &cache,
         };
@@ -523,8 +715,11 @@ mod tests {
         let evaluation = Evaluation {
             real: &real,
             other: None,
+            train: None,
             fake: &fake,
             fake_labels: None,
+            generator: None,
+            discriminator: None,
             extractors: &[&Pixels::new()],
             cache: &Cache::none(),
         };

@@ -6,6 +6,17 @@ use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, no_grad};
 
+/// What an extractor's numbers are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Features alone, of a network that knows nothing of the data set.
+    Eyes,
+    /// The Inception network of 2015, by which papers report the FID and the Inception score.
+    Inception,
+    /// A classifier of the data set's own classes.
+    Judge,
+}
+
 /// A network that sees images as vectors, and perhaps as classes.
 pub trait Extractor: Send + Sync {
     /// How scores name it: `SqueezeNet 1.1, 64 px`.
@@ -18,6 +29,10 @@ pub trait Extractor: Send + Sync {
     fn dim(&self) -> usize;
     /// How many classes it tells apart, if it does.
     fn classes(&self) -> Option<usize>;
+    /// What its numbers are good for.
+    fn role(&self) -> Role {
+        Role::Eyes
+    }
     /// How many images to show it at once.
     fn batch(&self) -> usize {
         64

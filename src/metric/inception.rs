@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::extractor::{Extractor, hexadecimal};
+use super::extractor::{Extractor, Role, hexadecimal};
 use crate::data::Images;
 use crate::error::{Error, Result, file};
 use crate::tensor::{Device, Padding, Sampling, Tensor, Weights, Window, weights_of};
@@ -385,6 +385,9 @@ impl Extractor for Inception {
     }
     fn batch(&self) -> usize {
         16
+    }
+    fn role(&self) -> Role {
+        Role::Inception
     }
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
         let features = self.forward(&self.prepare(images)?, &mut |_, _| Ok(()))?;

@@ -49,6 +49,22 @@ impl Interval {
         Self { low: value - half, high: value + half }
     }
 
+    /// The interval about the mean of values that were drawn one by one, dealt into groups in turn; none for fewer values
+    /// than groups.
+    pub fn of_mean(values: &[f64]) -> Option<Self> {
+        if values.len() < Groups::COUNT {
+            return None;
+        }
+        let total: f64 = values.iter().sum();
+        let without = |group: usize| {
+            let (sum, count) =
+                values.iter().skip(group).step_by(Groups::COUNT).fold((0., 0.), |(s, n), x| (s + x, n + 1.));
+            (total - sum) / (values.len() as f64 - count)
+        };
+        let without: Vec<f64> = (0..Groups::COUNT).map(without).collect();
+        Some(Self::from_left_out(total / values.len() as f64, &without))
+    }
+
     /// This interval cut to the values that the score can take.
     pub fn within(self, least: f64, most: f64) -> Self {
         Self { low: self.low.clamp(least, most), high: self.high.clamp(least, most) }
@@ -109,6 +125,16 @@ mod tests {
         let half = 2.093_024_054_408_263 * (variance / 20.).sqrt();
         assert!((interval.high - total / 20. - half).abs() < 1e-12);
         assert!((interval.low - total / 20. + half).abs() < 1e-12);
+    }
+
+    #[test]
+    fn values_drawn_one_by_one_need_no_deal() {
+        let x: Vec<f64> = (0..20).map(|i| f64::from(i * i % 7)).collect();
+        let mean = x.iter().sum::<f64>() / 20.;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 19.;
+        let interval = Interval::of_mean(&x).unwrap();
+        assert!((interval.high - mean - 2.093_024_054_408_263 * (variance / 20.).sqrt()).abs() < 1e-12);
+        assert_eq!(Interval::of_mean(&x[1..]), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::extractor::{Extractor, hexadecimal};
+use super::extractor::{Extractor, Role, hexadecimal};
 use crate::data::{BatchOptions, Batches, Dataset, Images};
 use crate::error::Result;
 use crate::nn::task::correct;
@@ -108,6 +108,9 @@ impl Extractor for Judge {
     }
     fn classes(&self) -> Option<usize> {
         Some(self.classifier.classes())
+    }
+    fn role(&self) -> Role {
+        Role::Judge
     }
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
         let device = self.classifier.encoder.store().device();

@@ -149,12 +149,12 @@ pub fn ms_ssim(images: &Images, seed: u64, stop: &Stop) -> Result<(f64, Option<I
     let batches = BATCHES.min(n / size);
     let groups = Groups::new(batches * size, seed, "ms_ssim");
     // Sums and counts of pairs: all of them, and without each group.
-    let mut means = vec![0.; 1 + Groups::COUNT];
+    let mut means = [0.; 1 + Groups::COUNT];
     for (batch, members) in order.chunks_exact(size).take(batches).enumerate() {
         stop.check()?;
         let pixels: Vec<f64> = members.iter().flat_map(|&i| images.image(i)).map(|pixel| f64::from(*pixel)).collect();
         let similarities = ms_ssim_of_pairs(&pixels, images.shape());
-        let mut sums = vec![(0., 0.); 1 + Groups::COUNT];
+        let mut sums = [(0., 0.); 1 + Groups::COUNT];
         let mut pairs = similarities.into_iter();
         for i in 0..size {
             for (j, similarity) in (i + 1..size).zip(&mut pairs) {

@@ -140,7 +140,7 @@ pub fn prd(real: &Features, fake: &Features, intervals: bool, seed: u64, stop: &
                 view == 0 || groups.is_none_or(|groups| groups.of(image) != view - 1)
             };
             let histogram = |labels: &[u32], groups: Option<&Groups>| {
-                let mut cells = vec![0.; CLUSTERS];
+                let mut cells = [0.; CLUSTERS];
                 let members = labels.iter().enumerate().filter(|(image, _)| kept(groups, *image));
                 members.for_each(|(_, label)| cells[*label as usize] += 1.);
                 let total: f64 = cells.iter().sum();

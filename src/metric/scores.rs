@@ -4,11 +4,47 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::progress::Picture;
+
 /// The scores of one set of generated images.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// In the order in which they were asked for.
     pub rows: Vec<Score>,
+    /// What some of the scores sum up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
+    /// What some of the scores are about; kept as pictures beside the scores.
+    #[serde(skip)]
+    pub pictures: Vec<Shot>,
+}
+
+/// A curve that a score sums up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Its name in records: `prd`.
+    pub metric: String,
+    /// What a person reads.
+    pub label: String,
+    /// What runs across.
+    pub x_label: String,
+    /// What runs up.
+    pub y_label: String,
+    /// Of the generated images.
+    pub points: Vec<[f64; 2]>,
+    /// Of real images in their place; empty where there is no floor.
+    pub floor: Vec<[f64; 2]>,
+}
+
+/// A picture of what a score is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shot {
+    /// Its name in records: `nearest`.
+    pub metric: String,
+    /// What a person reads.
+    pub label: String,
+    /// The picture.
+    pub picture: Picture,
 }
 
 /// One score, with what is needed to compare it with another.
@@ -33,13 +69,16 @@ pub struct Score {
 }
 
 /// Which way a score is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
     /// Distances.
+    #[default]
     Lower,
     /// Shares.
     Higher,
+    /// Neither: what real images score is the mark.
+    Neither,
 }
 
 /// What a score depends on. Two scores compare if these agree.
@@ -89,11 +128,15 @@ impl Scores {
                 "{} generated against {} real images of {}, rounded to {}",
                 p.n_fake, p.n_real, p.split, p.quantisation
             ));
-            note(format!("extractor {} ({}): {}", p.extractor, p.extractor_hash, p.resize));
+            if !p.extractor.is_empty() {
+                note(format!("extractor {} ({}): {}", p.extractor, p.extractor_hash, p.resize));
+            }
             if row.lo.is_some() {
                 note(format!("interval: {}, seed {}", p.interval, p.seed));
             }
-            note(format!("real: {}", p.floor));
+            if row.floor.is_some() || !p.extractor.is_empty() {
+                note(format!("real: {}", p.floor));
+            }
         }
         notes
     }
@@ -109,6 +152,7 @@ impl fmt::Display for Scores {
             let better = match row.better {
                 Better::Lower => "lower",
                 Better::Higher => "higher",
+                Better::Neither => "",
             };
             let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
             lines.push([
@@ -123,7 +167,8 @@ impl fmt::Display for Scores {
             (0..5).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
         for [label, value, interval, floor, better] in &lines {
             let [a, b, c, d, _] = widths[..] else { return Err(fmt::Error) };
-            writeln!(f, "{label:a$}  {value:>b$}  {interval:>c$}  {floor:>d$}  {better}")?;
+            let line = format!("{label:a$}  {value:>b$}  {interval:>c$}  {floor:>d$}  {better}");
+            writeln!(f, "{}", line.trim_end())?;
         }
         for note in self.notes() {
             writeln!(f, "  {note}")?;
@@ -184,7 +229,7 @@ pub(super) mod tests {
             better: Better::Higher,
             ..score()
         };
-        let text = Scores { rows: vec![score(), accuracy] }.to_string();
+        let text = Scores { rows: vec![score(), accuracy], ..Scores::default() }.to_string();
         let expected = "\
 score                        value    95% interval   real  better
 FD (SqueezeNet 1.1, 64 px)   812.3  790.0 to 834.6  461.0  lower
@@ -199,7 +244,7 @@ Accuracy                    0.7125               -      -  higher
 
     #[test]
     fn scores_survive_json() {
-        let scores = Scores { rows: vec![score()] };
+        let scores = Scores { rows: vec![score()], ..Scores::default() };
         let text = serde_json::to_string(&scores).unwrap();
         assert!(text.contains(r#""better":"lower""#));
         assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::html::{escape, number, pairs, plain};
-use crate::figure::{self, Bar, Bars};
-use crate::run::record::{Better, Score, Scores};
+use crate::figure::{self, Bar, Bars, Frontier, Series};
+use crate::run::record::{Better, Curve, Score, Scores};
 
 /// What a person calls a score.
 pub(super) fn label(row: &Score) -> &str {
@@ -27,9 +27,10 @@ pub(super) fn section(all: &[Scores]) -> String {
         }
         let _ = writeln!(
             out,
-            "<div class=\"pair\">\n<div>{}</div>\n{}</div>",
+            "<div class=\"pair\">\n<div>{}</div>\n{}{}</div>",
             protocol(&scores.rows),
-            classes(&rows, &by_class)
+            classes(&rows, &by_class),
+            curves(&scores.curves)
         );
     }
     out + "</section>\n"
@@ -44,6 +45,7 @@ fn table(rows: &[&Score]) -> String {
         let (arrow, says) = match row.better {
             Better::Lower => ("↓", "lower is better"),
             Better::Higher => ("↑", "higher is better"),
+            Better::Neither => ("", "neither is better: real images are the mark"),
         };
         let interval = match (row.lo, row.hi) {
             (Some(lo), Some(hi)) => format!("{} to {}", number(lo), number(hi)),
@@ -158,6 +160,25 @@ fn classes(general: &[&Score], rows: &[&Score]) -> String {
     out
 }
 
+/// Curves that scores sum up, each beside that of real images.
+fn curves(curves: &[Curve]) -> String {
+    let mut out = String::new();
+    for curve in curves {
+        let lines = [("generated", &curve.points), ("real images", &curve.floor)];
+        let lines: Vec<Series> = lines
+            .into_iter()
+            .filter(|(_, points)| !points.is_empty())
+            .map(|(name, points)| Series::new(name, points.iter().map(|[x, y]| (*x, *y)).collect()))
+            .collect();
+        let (x_label, y_label) = (curve.x_label.clone(), curve.y_label.clone());
+        let options = Frontier { title: curve.label.clone(), x_label, y_label, ..Frontier::default() };
+        if let Ok(figure) = figure::frontier(&lines, &options) {
+            let _ = writeln!(out, "<figure>{}</figure>", figure.svg());
+        }
+    }
+    out
+}
+
 /// The network whose features a score compares; scores of two networks do not share an axis.
 fn extractor(row: &Score) -> Option<&serde_json::Value> {
     row.protocol.get("extractor")
@@ -181,7 +202,7 @@ mod tests {
                 })
             })
             .collect();
-        let page = section(&[Scores { title: String::new(), rows }]);
+        let page = section(&[Scores { rows, ..Scores::default() }]);
         assert_eq!(page.matches("<figure>").count(), 2);
         assert!(page.contains(">FD per class (A)</text>") && page.contains(">FD per class (B)</text>"));
         assert_eq!(page.matches(">Bag</text>").count(), 2);

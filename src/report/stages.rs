@@ -89,7 +89,7 @@ fn shown(history: &History) -> String {
     for shot in history.pictures.iter().filter(|shot| !begun(history, &shot.stage)) {
         let Ok(png) = std::fs::read(history.dir.join(&shot.file)) else { continue };
         // Charts are drawn with two picture pixels to a page pixel, grids of images with one.
-        let scale = if shot.name == "grid" { 1 } else { 2 };
+        let scale = if matches!(shot.name.as_str(), "grid" | "nearest") { 1 } else { 2 };
         let _ = writeln!(
             out,
             "<figure class=\"shown\"><img src=\"{}\" alt=\"{}\" width=\"{}\"></figure>",

@@ -20,6 +20,25 @@ pub struct Scores {
     pub title: String,
     /// The scores; the first is the one the report's first sentence tells.
     pub rows: Vec<Score>,
+    /// What some of the scores sum up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
+}
+
+/// A share against another, that a score sums up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// What a person reads.
+    pub label: String,
+    /// What runs across.
+    pub x_label: String,
+    /// What runs up.
+    pub y_label: String,
+    /// Of the generated images.
+    pub points: Vec<[f64; 2]>,
+    /// Of real images in their place.
+    #[serde(default)]
+    pub floor: Vec<[f64; 2]>,
 }
 
 /// One score with what is needed to compare it.
@@ -59,6 +78,8 @@ pub enum Better {
     Lower,
     /// Accuracies.
     Higher,
+    /// Neither: what real images score is the mark.
+    Neither,
 }
 
 /// What a labeller inferred, against labels it never saw.

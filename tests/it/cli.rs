@@ -156,6 +156,7 @@ fn the_manual_and_the_data_sets_are_told() {
     let (status, stdout, _) = run(dir.path(), &["doctor"]);
     assert_eq!(status, Some(0));
     assert!(stdout.contains("threads") && stdout.contains("fashion-mnist-10k"), "{stdout}");
+    assert!(stdout.contains("\nweights   "), "{stdout}");
 }
 
 /// A run of few steps that prints what options its GAN had.

@@ -35,7 +35,7 @@ pub fn pictures(case: &Value) -> Images {
     Images::new(shape, pixels).unwrap()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

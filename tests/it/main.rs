@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
+mod golden_dinov2;
 mod golden_extractor;
 mod golden_heads;
 mod golden_inception;

@@ -63,6 +63,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Penalty: fewlab::gan::PENALTIES, Paper::Free;
         Method: fewlab::gan::METHODS, Paper::Cited;
         Metric: fewlab::metric::METRICS, Paper::Cited;
+        ExtractorRow: fewlab::metric::EXTRACTORS, Paper::Cited;
         Magic: fewlab::notebook::magic::MAGICS, Paper::Free;
     }
     (walked, found)
@@ -72,6 +73,16 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
 fn every_row_is_well_formed() {
     let (_, faults) = walk();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// `help("metric::evaluate")` is where a person looks for what can be measured.
+#[test]
+fn the_manual_of_an_evaluation_names_every_metric() {
+    let source = std::fs::read_to_string("src/script/bind/metric.rs").unwrap();
+    let manual: String = source.lines().filter(|line| line.trim_start().starts_with("///")).collect();
+    for metric in fewlab::metric::METRICS {
+        assert!(manual.contains(&format!("`{}`", metric.name())), "`{}` is missing", metric.name());
+    }
 }
 
 #[test]

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
 use super::gan::{Gan, Samples};
+use super::nn::Network;
 use crate::data::{Dataset, Images};
 use crate::error::Error;
+use crate::gan::Sampler;
 use crate::metric::{
-    self, Cache, EvaluateOptions, Evaluation, Extractor, Features, JudgeOptions, METRICS, Scores, SqueezeNet,
+    self, Cache, EXTRACTORS, EvaluateOptions, Evaluation, Extractor, Features, JudgeOptions, METRICS, Need, Scores,
+    Sight, SqueezeNet,
 };
+use crate::nn::{Discriminative, Generative, OwnGenerator};
 use crate::options::Value;
 use crate::script::display;
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
+use crate::table::Row;
 use crate::tensor::{DType, Tensor};
 
 pub(super) fn register(engine: &mut Engine) {
@@ -37,6 +42,11 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
             "a data set",
             "Other real images, for the floor: what real images score in place of generated ones.",
         ),
+        own(
+            "train",
+            "a data set",
+            "The real images that the generator learned from, for `nearest`, `cas` and `discriminator_accuracy`; a GAN's own if `()`.",
+        ),
         own("n", "a whole number from 1", "How many images to generate; as many as there are real ones if `()`."),
         own("title", "a string", "What was scored, for the report."),
     ];
@@ -52,7 +62,14 @@ pub struct Judge(pub(in crate::script) Arc<metric::Judge>);
 mod scoring {
     /// Scores generated images against real ones that no method saw; `metric::names()` lists the metrics.
     ///
-    /// `fake` is a GAN, its samples, or images `[n, channels, height, width]` from 0 to 1. The scores go into the run.
+    /// `fake` is a GAN, its samples, images `[n, channels, height, width]` from 0 to 1, a generator of `nn::build`, or a
+    /// function of latents (with the option `z_dim`; of latents and labels if it takes two). Each score comes with its
+    /// interval, what real images score in its place, and its protocol; all of it goes into the run.
+    ///
+    /// Of features, by each extractor: `fd`, `fid` (needs the file `inception`), `kid`, `prdc`, `precision_recall`, `prd`,
+    /// `fd_per_class`, `nearest`. Of what a classifier predicts: `is`, `accuracy` (needs a `judge`). Of images: `ms_ssim`,
+    /// `fractal_dimension`, `cas`. Of networks: `gilbo`, `generator_conditioning`, `discriminator_accuracy`.
+    /// `metric::about("fd")` says what one of them is.
     ///
     /// ```rhai
     /// let test = data::load("fashion-mnist-10k").test.take(40);
@@ -111,6 +128,27 @@ mod scoring {
     /// ```
     pub fn names() -> Array {
         super::super::names_of(METRICS)
+    }
+
+    /// What a metric is, or an extractor: its formula, which way is better, what it needs, the paper.
+    ///
+    /// ```rhai
+    /// metric::about("prd").contains("arXiv:1806.00035") // => true
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn about(ctx: NativeCallContext, name: &str) -> Fallible<String> {
+        let extractor = EXTRACTORS.iter().find(|row| row.name() == name).map(Row::doc);
+        let doc = extractor.map_or_else(|| crate::table::find(METRICS, name).map(Row::doc), Ok);
+        Ok(doc.at(&ctx)?.to_string())
+    }
+
+    /// The names of the extractors that `metric::evaluate` knows: by whose eyes images are compared.
+    ///
+    /// ```rhai
+    /// metric::extractors()[0] // => "squeezenet"
+    /// ```
+    pub fn extractors() -> Array {
+        super::super::names_of(EXTRACTORS)
     }
 
     /// What the network inside the program sees in images: 512 features of SqueezeNet 1.1 for each.
@@ -183,21 +221,78 @@ fn features_of(ctx: &NativeCallContext, tensor: &Tensor) -> Fallible<Features> {
     Features::new(tensor.to_f64s().at(ctx)?, rows, dim).at(ctx)
 }
 
-/// Generated images and, where they were asked to be of a class, the classes.
-fn fakes(ctx: &NativeCallContext, fake: &Dynamic, n: usize, seed: u64) -> Fallible<(Images, Option<Vec<u32>>)> {
+/// What is scored, and what belongs to it.
+#[derive(Default)]
+struct Fakes {
+    images: Option<Images>,
+    labels: Option<Vec<u32>>,
+    train: Option<Dataset>,
+    generator: Option<Box<dyn Generative>>,
+    discriminator: Option<Box<dyn Discriminative>>,
+}
+
+fn fakes(
+    ctx: &NativeCallContext,
+    fake: &Dynamic,
+    n: usize,
+    needs: &[Need],
+    real: &Dataset,
+    options: &EvaluateOptions,
+) -> Fallible<Fakes> {
+    let host = shared(ctx)?;
     if let Some(gan) = fake.read_lock::<Gan>() {
-        let host = shared(ctx)?;
         let held = gan.held().at(ctx)?;
-        let samples = held.sample_evenly(n, seed, host.stop()).at(ctx)?;
-        return Ok((samples.images, held.conditional().then_some(samples.labels)));
+        let samples = held.sample_evenly(n, options.seed, host.stop()).at(ctx)?;
+        let mut fakes = Fakes { images: Some(samples.images), ..Fakes::default() };
+        fakes.labels = held.conditional().then_some(samples.labels);
+        if needs.contains(&Need::Generator) {
+            fakes.generator = Some(Box::new(held.sampling(host.stop()).at(ctx)?));
+        }
+        if needs.contains(&Need::Discriminator) {
+            fakes.discriminator = Some(Box::new(held.judging().at(ctx)?));
+        }
+        if needs.contains(&Need::Training) {
+            fakes.train = Some(metric::learned_from(&gan.data, held.conditional()).at(ctx)?);
+        }
+        return Ok(fakes);
     }
     if let Some(samples) = fake.read_lock::<Samples>() {
-        return Ok((samples.0.images.clone(), Some(samples.0.labels.clone())));
+        let (images, labels) = (samples.0.images.clone(), samples.0.labels.clone());
+        return Ok(Fakes { images: Some(images), labels: Some(labels), ..Fakes::default() });
     }
-    match fake.read_lock::<Tensor>() {
-        Some(images) => Ok((Images::from_tensor(&images).at(ctx)?, None)),
-        None => Err(args::wrong(ctx, "fake", "a GAN, its samples, or images", fake)),
+    if let Some(images) = fake.read_lock::<Tensor>() {
+        return Ok(Fakes { images: Some(Images::from_tensor(&images).at(ctx)?), ..Fakes::default() });
     }
+    let expected = "a GAN, its samples, images, a generator, or a function of latents";
+    let generator: Box<dyn Generative> = if let Some(network) = fake.read_lock::<Network>() {
+        let generator = network.as_generator().ok_or_else(|| args::wrong(ctx, "fake", expected, fake))?;
+        Box::new(Sampler::new(generator, options.z))
+    } else if let Some(function) = fake.read_lock::<FnPtr>() {
+        Box::new(own_generator(ctx, function.clone(), real, options)?)
+    } else {
+        return Err(args::wrong(ctx, "fake", expected, fake));
+    };
+    let (images, labels) = metric::sampled(generator.as_ref(), n, options.seed, host.stop()).at(ctx)?;
+    let labels = (generator.classes() > 0).then_some(labels);
+    Ok(Fakes { images: Some(images), labels, generator: Some(generator), ..Fakes::default() })
+}
+
+/// A script's function of latents, or of latents and labels, as a generator.
+fn own_generator(
+    ctx: &NativeCallContext,
+    function: FnPtr,
+    real: &Dataset,
+    options: &EvaluateOptions,
+) -> Fallible<OwnGenerator> {
+    if options.z_dim == 0 {
+        return Err(Error::new("`metric::evaluate` was given a function of latents and no `z_dim`")
+            .help("say how many numbers a latent has: `z_dim: 64`"))
+        .at(ctx);
+    }
+    let classes = if args::arity(ctx, &function) == Some(2) { real.classes().len() } else { 0 };
+    let device = shared(ctx)?.device().at(ctx)?;
+    let function = args::callback(ctx, "metric::evaluate", function)?;
+    Ok(OwnGenerator { function, z_dim: options.z_dim, prior: options.z, classes, device })
 }
 
 fn evaluate(
@@ -210,6 +305,7 @@ fn evaluate(
     let host = shared(ctx)?;
     let judge = args::take::<Judge>(ctx, &mut options, "judge", "what `metric::judge` gave")?;
     let other = args::take::<Dataset>(ctx, &mut options, "other", "a data set")?;
+    let train = args::take::<Dataset>(ctx, &mut options, "train", "a data set")?;
     let n = match args::take::<i64>(ctx, &mut options, "n", "a whole number from 1")? {
         Some(n) => args::count(ctx, "n", n)?,
         None => real.n(),
@@ -218,22 +314,24 @@ fn evaluate(
     let options = args::options::<EvaluateOptions>(ctx, options)?;
     let names = args::names(ctx, "names", names)?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for name in &names {
-        crate::table::find(METRICS, name).at(ctx)?;
-    }
-    let eyes = SqueezeNet::new(&host.device().at(ctx)?).at(ctx)?;
-    let mut extractors: Vec<&dyn Extractor> = vec![&eyes];
-    if let Some(judge) = &judge {
-        extractors.push(judge.0.as_ref());
-    }
-    let (images, labels) = fakes(ctx, fake, n, options.seed)?;
+    let rows = names.iter().map(|name| crate::table::find(METRICS, name)).collect::<crate::Result<Vec<_>>>().at(ctx)?;
+    let needs: Vec<Need> = rows.iter().flat_map(|row| row.needs).copied().collect();
+    let (device, cache) = (host.device().at(ctx)?, Cache::of_user());
+    let sight = Sight { options: &options, judge: judge.map(|judge| judge.0), device: &device, cache: &cache };
+    let eyes = sight.extractors(&names).at(ctx)?;
+    let extractors: Vec<&dyn Extractor> = eyes.iter().map(AsRef::as_ref).collect();
+    let fakes = fakes(ctx, fake, n, &needs, real, &options)?;
+    let images = fakes.images.ok_or_else(|| Error::bug("nothing was generated")).at(ctx)?;
     let evaluation = Evaluation {
         real,
         other: other.as_ref(),
+        train: train.as_ref().or(fakes.train.as_ref()),
         fake: &images,
-        fake_labels: labels.as_deref(),
+        fake_labels: fakes.labels.as_deref(),
+        generator: fakes.generator.as_deref(),
+        discriminator: fakes.discriminator.as_deref(),
         extractors: &extractors,
-        cache: &Cache::of_user(),
+        cache: &cache,
     };
     let scores = evaluation.run(&names, &options, &host.job()).at(ctx)?;
     let mut record = serde_json::to_value(&scores)
@@ -241,5 +339,8 @@ fn evaluate(
         .at(ctx)?;
     record["title"] = title.unwrap_or_default().into();
     host.front().record("scores", &record).at(ctx)?;
+    for shot in &scores.pictures {
+        host.front().picture(&shot.metric, &shot.picture).at(ctx)?;
+    }
     Ok(scores)
 }

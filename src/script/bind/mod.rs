@@ -73,6 +73,7 @@ pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         names(crate::gan::PENALTIES),
         names(crate::gan::ARCHITECTURES),
         names(crate::metric::METRICS),
+        names(crate::metric::EXTRACTORS),
         names(crate::nn::ENCODERS),
         names(crate::nn::NORMS),
         names(crate::nn::OPTIMISERS),

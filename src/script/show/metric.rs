@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::figure::{self, Bar, Bars};
+use crate::figure::{self, Bar, Bars, Frontier, Series};
 use crate::metric::{Better, Score, Scores};
 use crate::script::display::{self, Display, Show};
 use crate::script::page::{Cell, Page, Table};
@@ -31,6 +31,8 @@ impl Show for Scores {
         let page = page
             .line("↓ lower is better, ↑ higher is better; real: what real images score in place of the generated ones")
             .row(classes(&whole, &of_classes))
+            .row(curves(self))
+            .row(pictures(self))
             .folded("protocol", protocol.page(&whole));
         Display::text(self.to_string().trim_end().to_string()).on(&page)
     }
@@ -42,12 +44,13 @@ fn scores(rows: &[&Score]) -> Table {
         let arrow = match row.better {
             Better::Lower => "↓",
             Better::Higher => "↑",
+            Better::Neither => "",
         };
         let interval = row.lo.zip(row.hi);
         let interval = interval
             .map_or("–".to_string(), |(lo, hi)| format!("{} to {}", display::rounded(lo), display::rounded(hi)));
         table.row([
-            Cell::Text(format!("{} {arrow}", row.label)),
+            Cell::Text(format!("{} {arrow}", row.label).trim_end().to_string()),
             Cell::Strong(display::rounded(row.value)),
             Cell::Number(interval),
             Cell::Number(row.floor.map_or("–".to_string(), display::rounded)),
@@ -59,6 +62,28 @@ fn scores(rows: &[&Score]) -> Table {
         ]);
     }
     table
+}
+
+/// Curves that scores sum up, each beside that of real images.
+fn curves(scores: &Scores) -> Vec<Page> {
+    let charts = scores.curves.iter().filter_map(|curve| {
+        let lines = [("generated", &curve.points), ("real", &curve.floor)];
+        let lines: Vec<Series> = lines
+            .into_iter()
+            .filter(|(_, points)| !points.is_empty())
+            .map(|(name, points)| Series::new(name, points.iter().map(|[x, y]| (*x, *y)).collect()))
+            .collect();
+        let (x_label, y_label) = (curve.x_label.clone(), curve.y_label.clone());
+        let options = Frontier { title: curve.label.clone(), x_label, y_label, ..Frontier::default() };
+        figure::frontier(&lines, &options).ok()
+    });
+    charts.map(|chart| Page::new().chart(&chart)).collect()
+}
+
+/// Pictures of what scores are about.
+fn pictures(scores: &Scores) -> Vec<Page> {
+    let shown = scores.pictures.iter();
+    shown.map(|shot| Page::new().picture(&shot.label, &shot.picture, shot.picture.width)).collect()
 }
 
 /// Scores of single classes, `fd_per_class/Bag`, one chart for each score and extractor.
@@ -179,7 +204,7 @@ mod tests {
             score("fd_per_class/Bag", "", 950.0, Better::Lower),
             score("fd_per_class/<script>", "", 850.0, Better::Lower),
         ];
-        let scores = Scores { rows };
+        let scores = Scores { rows, ..Scores::default() };
         let page = scores.full().page().unwrap().unwrap();
         assert!(!page.contains("<script") && page.contains("FD &lt;script&gt; ↓"), "{page}");
         assert!(

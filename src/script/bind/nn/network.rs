@@ -49,6 +49,14 @@ impl Network {
         Self::new(Body::Sequential(layers))
     }
 
+    /// The generator that it is, if it is one.
+    pub fn as_generator(&self) -> Option<Arc<Generator>> {
+        match &self.body {
+            Body::Generator(generator) => Some(Arc::clone(generator)),
+            _ => None,
+        }
+    }
+
     /// The layers that a script composed it of, if it did.
     pub fn layers(&self) -> Option<&[Layer]> {
         match &self.body {
