@@ -1,6 +1,6 @@
 //! Training a GAN and sampling from it.
 //!
-//! Tables: [`LOSSES`], [`PENALTIES`], [`ARCHITECTURES`], [`METHODS`]. [`train()`] runs a training; [`Gan`] is what it makes, and
+//! Tables: [`LOSSES`], [`PENALTIES`], [`ARCHITECTURES`], [`COMPATS`], [`METHODS`]. [`train()`] runs a training; [`Gan`] is what it makes, and
 //! what a script trains on, samples from, clones and saves.
 
 pub mod arch;
@@ -10,13 +10,14 @@ mod measured;
 mod method;
 mod model;
 mod network;
+mod networks;
 mod objective;
 mod options;
 mod penalty;
 mod sample;
 mod train;
 
-pub use arch::{ARCHITECTURES, Blueprint};
+pub use arch::{ARCHITECTURES, Blueprint, COMPATS};
 pub use loss::{Adversarial, LOSSES, Loss};
 pub use measured::{Judging, Sampler};
 pub use method::{METHODS, Method};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::data::{Labelled, Shape};
 use crate::error::{Error, Result};
-use crate::gan::arch::Blueprint;
 use crate::gan::labels::{self, Rows};
 use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::options::{Labels, TrainOptions};
@@ -72,27 +71,14 @@ impl Gan {
             .help("load the data with `size: 32`"));
         }
         let classes = labels::classes(data, options.labels)?;
-        let blueprint = |generator: bool| Blueprint {
-            colours: shape.channels,
-            size: shape.height,
-            classes: classes.len(),
-            z_dim: options.z_dim,
-            hierarchical_z: generator && options.hierarchical_z,
-            channels: if generator { options.g_channels } else { options.d_channels },
-            norm: if generator { options.g_norm } else { options.d_norm },
-            spectral_norm: if generator { options.g_spectral_norm } else { options.d_spectral_norm },
-            init: options.init,
-            upsample: options.upsample,
-            shortcut_kernel: options.shortcut_kernel,
-            pool: options.pool,
-        };
-        let generator = Generator::new(&options.generator, &blueprint(true), options.seed, device)?;
+        let (of_generator, of_discriminator) = options.blueprints(shape, classes.len())?;
+        let generator = Generator::new(&options.generator, &of_generator, options.seed, device)?;
         let heads = Heads {
             projection: options.labels != Labels::Single,
             rotation: options.rotates(),
             predictor: options.predictor,
         };
-        let discriminator = Discriminator::new(&options.discriminator, &blueprint(false), heads, options.seed, device)?;
+        let discriminator = Discriminator::new(&options.discriminator, &of_discriminator, heads, options.seed, device)?;
         let [g_optimiser, d_optimiser] = optimisers(&options, &generator, &discriminator)?;
         let average = match options.ema > 0.0 {
             true => Some((generator.copy()?, Average::new(options.ema).from(options.ema_start as u64))),

@@ -1,14 +1,14 @@
 //! A generator and a discriminator with their heads.
 
 use crate::error::{Error, Result};
-use crate::gan::arch::{ARCHITECTURES, Blueprint, DiscriminatorBody, GeneratorBody};
-use crate::nn::{Embedding, Init, Linear, Make, Mode, NormKind, Pass, ROTATION, Store};
+use crate::gan::arch::{ARCHITECTURES, Architecture, Blueprint, DiscriminatorBody, GeneratorBody};
+use crate::nn::{Embedding, Init, Linear, Make, Mode, Pass, ROTATION, Store};
 use crate::table;
 use crate::tensor::{Device, Tensor};
 
 /// From latents and labels to images.
 pub struct Generator {
-    architecture: String,
+    row: &'static Architecture,
     blueprint: Blueprint,
     store: Store,
     body: Box<dyn GeneratorBody>,
@@ -20,10 +20,17 @@ impl Generator {
     /// # Errors
     /// An unknown architecture, or a blueprint it cannot follow.
     pub fn new(architecture: &str, blueprint: &Blueprint, seed: u64, device: &Device) -> Result<Self> {
+        Self::within(Store::new(seed, device), architecture, blueprint)
+    }
+
+    /// Built in an empty `store`, which says whether first weights are drawn.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn within(store: Store, architecture: &str, blueprint: &Blueprint) -> Result<Self> {
         let row = table::find(ARCHITECTURES, architecture)?;
-        let store = Store::new(seed, device);
         let body = (row.generator)(blueprint, &store.sub("generator"))?;
-        Ok(Self { architecture: architecture.into(), blueprint: blueprint.clone(), store, body })
+        Ok(Self { row, blueprint: blueprint.clone(), store, body })
     }
 
     /// Its parameters and state.
@@ -37,18 +44,13 @@ impl Generator {
     }
 
     /// Which architecture it is.
-    pub fn architecture(&self) -> &str {
-        &self.architecture
-    }
-
-    /// Whether it looks at labels.
-    pub fn conditional(&self) -> bool {
-        self.blueprint.norm == NormKind::Conditional
+    pub fn architecture(&self) -> &'static str {
+        self.row.name
     }
 
     /// A copy with parameters of its own.
     pub fn copy(&self) -> Result<Self> {
-        let copy = Self::new(&self.architecture, &self.blueprint, 0, self.store.device())?;
+        let copy = Self::within(Store::of_shapes(self.store.device()), self.row.name, &self.blueprint)?;
         copy.store.copy_from(&self.store)?;
         Ok(copy)
     }
@@ -91,7 +93,7 @@ pub struct Heads {
 
 /// From images and labels to logits.
 pub struct Discriminator {
-    architecture: String,
+    row: &'static Architecture,
     blueprint: Blueprint,
     store: Store,
     body: Box<dyn DiscriminatorBody>,
@@ -115,11 +117,18 @@ impl Discriminator {
     /// # Errors
     /// An unknown architecture, or a blueprint it cannot follow; a projection without classes.
     pub fn new(architecture: &str, blueprint: &Blueprint, heads: Heads, seed: u64, device: &Device) -> Result<Self> {
+        Self::within(Store::new(seed, device), architecture, blueprint, heads)
+    }
+
+    /// Built in an empty `store`, which says whether first weights are drawn.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn within(store: Store, architecture: &str, blueprint: &Blueprint, heads: Heads) -> Result<Self> {
         let row = table::find(ARCHITECTURES, architecture)?;
-        let store = Store::new(seed, device);
         let at = store.sub("discriminator");
         let body = (row.discriminator)(blueprint, &at)?;
-        let make = Make { init: blueprint.init, bias: true, spectral: blueprint.spectral_norm };
+        let make = Make { init: blueprint.init, bias: true, spectral: blueprint.spectral };
         let linear = Linear::new(&at.sub("linear"), body.dim(), 1, make)?;
         if heads.predictor && blueprint.classes == 0 {
             return Err(Error::new("a predictor head needs classes")
@@ -144,16 +153,7 @@ impl Discriminator {
             true => Some(Linear::new(&at.sub("predictor"), body.dim(), blueprint.classes, make)?),
             false => None,
         };
-        Ok(Self {
-            architecture: architecture.into(),
-            blueprint: blueprint.clone(),
-            store,
-            body,
-            linear,
-            projection,
-            rotation,
-            predictor,
-        })
+        Ok(Self { row, blueprint: blueprint.clone(), store, body, linear, projection, rotation, predictor })
     }
 
     /// Its parameters and state.
@@ -167,8 +167,8 @@ impl Discriminator {
     }
 
     /// Which architecture it is.
-    pub fn architecture(&self) -> &str {
-        &self.architecture
+    pub fn architecture(&self) -> &'static str {
+        self.row.name
     }
 
     /// Which heads it has.
@@ -182,7 +182,8 @@ impl Discriminator {
 
     /// A copy with parameters of its own.
     pub fn copy(&self) -> Result<Self> {
-        let copy = Self::new(&self.architecture, &self.blueprint, self.heads(), 0, self.store.device())?;
+        let empty = Store::of_shapes(self.store.device());
+        let copy = Self::within(empty, self.row.name, &self.blueprint, self.heads())?;
         copy.store.copy_from(&self.store)?;
         Ok(copy)
     }

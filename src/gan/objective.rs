@@ -152,8 +152,8 @@ impl Training<'_, '_> {
             return Ok(None);
         }
         let d = &self.gan.discriminator;
-        let judge = |x: &Tensor| Ok(d.forward(x, Some(real.rows), Mode::Train)?.logits);
-        let judge_fake = |x: &Tensor| Ok(d.forward(x, Some(fake.rows), Mode::Train)?.logits);
+        let judge = |x: &Tensor| Ok(d.forward(x, Some(real.rows), Mode::Still)?.logits);
+        let judge_fake = |x: &Tensor| Ok(d.forward(x, Some(fake.rows), Mode::Still)?.logits);
         let weights = d.store().params().into_iter().filter(|param| param.name().ends_with("weight"));
         let mut scene = Scene {
             logits: &judge,

@@ -1,8 +1,10 @@
 //! What can be chosen about the training of a GAN.
 
 use crate::error::{Error, Result};
-use crate::gan::arch::{Pool, Upsample};
-use crate::nn::{Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Rates, Recipe, Schedule};
+use crate::gan::arch::{Compat, Pool, Upsample};
+use crate::nn::{
+    Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Rates, Recipe, Schedule, SpectralOptions, SpectralSide,
+};
 use crate::options::{Choice, Setting, Settings as _, Value};
 
 /// Which labels the networks see.
@@ -76,31 +78,66 @@ crate::options! {
         pub generator: String = "resnet_cifar".into(),
         /// The architecture of the discriminator.
         pub discriminator: String = "resnet_cifar".into(),
-        /// Channels of the generator's wide layers; the architecture's own if 0.
+        /// What the generator's counts of channels are measured by, as its architecture says; its own if 0.
         pub g_channels: usize = 0,
-        /// Channels of the discriminator's wide layers; the architecture's own if 0.
+        /// What the discriminator's counts of channels are measured by, as its architecture says; its own if 0.
         pub d_channels: usize = 0,
         /// The norm of the generator.
         pub g_norm: NormKind = NormKind::Conditional,
         /// The norm of the discriminator.
         pub d_norm: NormKind = NormKind::None,
+        /// A layer norm after each norm of the generator's residual blocks.
+        pub g_layer_norm: bool = false,
+        /// A layer norm after each norm of the discriminator's residual blocks.
+        pub d_layer_norm: bool = false,
+        /// How much of a moving average one batch leaves, in norms over the batch.
+        pub norm_decay: f64 = 0.9,
+        /// What norms add to the variance.
+        pub norm_epsilon: f64 = 1e-5,
+        /// Groups of channels of `group_norm`.
+        pub norm_groups: usize = 32,
+        /// Hidden units of `self_modulated_batch_norm`; 0 for none.
+        pub norm_hidden: usize = 32,
+        /// Whether gamma and beta of `conditional_batch_norm` have a bias.
+        pub norm_bias: bool = false,
         /// Spectral norm in the generator.
         pub g_spectral_norm: bool = false,
         /// Spectral norm in the discriminator.
         pub d_spectral_norm: bool = true,
+        /// Which singular vector spectral norms keep: `left` (inputs, as in Compare GAN), `right` (outputs), or the shorter.
+        pub spectral_side: SpectralSide = SpectralSide::Auto,
+        /// Steps of a spectral norm's power iteration in each pass.
+        pub spectral_iterations: usize = 1,
+        /// The least square of the length of a spectral norm's vectors.
+        pub spectral_epsilon: f64 = 1e-12,
         /// First values of weights.
         pub init: Init = Init::Orthogonal(1.0),
+        /// The standard deviation of first values, for `normal` and `truncated`; 0.02 if `()`.
+        pub init_stddev: Option<f64> = None,
         /// How residual generators enlarge: `nearest`, or `zeros` as in Compare GAN.
         pub upsample: Upsample = Upsample::Nearest,
-        /// The kernel of residual shortcuts: 1, or 3 as in Compare GAN.
+        /// The kernel of residual shortcuts: 1, or 3 as in Compare GAN's ResNets (not its BigGAN).
         pub shortcut_kernel: usize = 1,
-        /// How a residual discriminator pools: `mean`, or `sum` as BigGAN does.
+        /// How a residual discriminator pools: `sum` as BigGAN does, or `mean` as Compare GAN's ResNets do.
         pub pool: Pool = Pool::Sum,
+        /// Heights of the maps of features that attention follows in the generator: `[64]`; its architecture's own if `()`.
+        pub g_attention: Option<Vec<usize>> = None,
+        /// Heights of the maps of features that attention follows in the discriminator; its architecture's own if `()`.
+        pub d_attention: Option<Vec<usize>> = None,
         /// Numbers in a latent.
         pub z_dim: usize = 128,
         /// The latent is cut into equal parts: the first makes the start of the image, each block's norms see one of the
-        /// others beside the label.
-        pub hierarchical_z: bool = false,
+        /// others beside the label. The architecture's own way if `()`.
+        pub hierarchical_z: Option<bool> = None,
+        /// The length of a linear embedding of the label that the whole generator shares; 0 for none, the architecture's
+        /// own if `()`.
+        pub embed_y: Option<usize> = None,
+        /// Whether the generator begins with a linear map of the latent.
+        pub embed_z: bool = false,
+        /// Whether these embeddings have a bias.
+        pub embed_bias: bool = false,
+        /// Ways of Compare GAN to follow: a list of `gan::compats()`, or `["all"]`.
+        pub compat: Compat = Compat::default(),
         /// What latents are drawn from: `normal`, or `uniform` from -1 to 1.
         pub z: String = "normal".into(),
         /// The learning rate of the generator.
@@ -141,7 +178,7 @@ crate::options! {
         /// Steps through which the averaged generator equals the raw one, as in Compare GAN; with 0 it averages from the first
         /// step on, over few steps at first.
         pub ema_start: usize = 0,
-        /// Batches over which the statistics of batch norms are taken before sampling.
+        /// Batches over which the statistics of batch norms are taken before sampling; 0 to sample with moving averages.
         pub standing_batches: usize = 32,
         /// Mirror images left to right, half of the time.
         pub flip: bool = false,
@@ -179,8 +216,6 @@ impl TrainOptions {
             ("batch", self.batch),
             ("d_steps", self.d_steps),
             ("penalty_every", self.penalty_every),
-            ("z_dim", self.z_dim),
-            ("standing_batches", self.standing_batches),
             ("accumulate", self.accumulate),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
@@ -188,10 +223,6 @@ impl TrainOptions {
         }
         if self.d_clip < 0.0 {
             return Err(Error::new(format!("the option `d_clip` is {}", self.d_clip)).help("it must be 0 or more"));
-        }
-        if ![1, 3].contains(&self.shortcut_kernel) {
-            return Err(Error::new(format!("the option `shortcut_kernel` is {}", self.shortcut_kernel))
-                .help("it must be 1 or 3"));
         }
         let shares = [
             ("rotation_share", self.rotation_share),

@@ -66,7 +66,7 @@ impl Encoder {
         let row = table::find(ENCODERS, name)?;
         let store = Store::new(seed, device);
         let make = Make::plain(Init::He).unbiased();
-        let options = NormOptions { kind: NormKind::Batch, decay: 0.9, epsilon: 1e-5, condition: 0, z: 0, make };
+        let options = NormOptions::plain(NormKind::Batch, make);
         let w = row.width;
         let stem = Conv::new(&store.sub("stem"), channels, w, 3, 1, make)?;
         let blocks = [(w, w), (w, 2 * w), (2 * w, 4 * w)]

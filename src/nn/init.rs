@@ -1,6 +1,6 @@
 //! First values of parameters.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::{Setting, Value};
 use crate::tensor::{Device, Rng, Tensor};
 
@@ -17,11 +17,43 @@ pub enum Init {
     Orthogonal(f64),
     /// Normal with variance 2 / (fan in + fan out) (Glorot and Bengio 2010).
     Glorot,
+    /// Uniform with the same variance.
+    GlorotUniform,
     /// Normal with variance 2 / fan in (He et al. 2015, arXiv:1502.01852).
     He,
 }
 
 impl Init {
+    /// The same with the standard deviation `stddev`, if one is asked for.
+    ///
+    /// # Errors
+    /// The initialiser has none to choose, or it is negative.
+    pub fn with_stddev(self, stddev: Option<f64>) -> Result<Self> {
+        match (self, stddev) {
+            (_, None) => Ok(self),
+            (_, Some(s)) if s < 0.0 => {
+                Err(Error::new(format!("the standard deviation of first values is {s}"))
+                    .help("it must not be negative"))
+            }
+            (Init::Normal(_), Some(s)) => Ok(Init::Normal(s)),
+            (Init::Truncated(_), Some(s)) => Ok(Init::Truncated(s)),
+            _ => Err(Error::new(format!("the initialiser `{}` has no standard deviation to choose", self.name()))
+                .help("leave `init_stddev` out, or use `normal` or `truncated`")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Init::Constant(_) => "constant",
+            Init::Normal(_) => "normal",
+            Init::Truncated(_) => "truncated",
+            Init::Orthogonal(_) => "orthogonal",
+            Init::Glorot => "glorot",
+            Init::GlorotUniform => "glorot_uniform",
+            Init::He => "he",
+        }
+    }
+
     /// Draws the values.
     pub fn draw(self, dims: &[usize], rng: &mut Rng, device: &Device) -> Result<Tensor> {
         let n = dims.iter().product();
@@ -37,6 +69,10 @@ impl Init {
             Init::Normal(std) => scaled(rng.normals(n), std),
             Init::Truncated(std) => scaled((0..n).map(|_| truncated(rng)).collect(), std),
             Init::Glorot => scaled(rng.normals(n), (2.0 / (inputs + out * window) as f64).sqrt()),
+            Init::GlorotUniform => {
+                let bound = (6.0 / (inputs + out * window) as f64).sqrt() as f32;
+                rng.uniforms(n).into_iter().map(|u| (2.0 * u - 1.0) * bound).collect()
+            }
             Init::He => scaled(rng.normals(n), (2.0 / inputs as f64).sqrt()),
             Init::Orthogonal(gain) => scaled(orthogonal(out, n / out.max(1), rng), gain),
         };
@@ -76,10 +112,10 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut Rng) -> Vec<f32> {
 }
 
 /// The initialisers a script may name.
-pub const INITIALISERS: &[&str] = &["normal", "truncated", "orthogonal", "glorot", "he"];
+pub const INITIALISERS: &[&str] = &["normal", "truncated", "orthogonal", "glorot", "glorot_uniform", "he"];
 
 impl Setting for Init {
-    const EXPECTED: &'static str = "`normal`, `truncated`, `orthogonal`, `glorot` or `he`";
+    const EXPECTED: &'static str = "`normal`, `truncated`, `orthogonal`, `glorot`, `glorot_uniform` or `he`";
     fn from_value(value: Value) -> std::result::Result<Self, Value> {
         match &value {
             Value::Text(name) => match name.as_str() {
@@ -87,6 +123,7 @@ impl Setting for Init {
                 "truncated" => Ok(Init::Truncated(0.02)),
                 "orthogonal" => Ok(Init::Orthogonal(1.0)),
                 "glorot" => Ok(Init::Glorot),
+                "glorot_uniform" => Ok(Init::GlorotUniform),
                 "he" => Ok(Init::He),
                 _ => Err(value),
             },
@@ -94,17 +131,7 @@ impl Setting for Init {
         }
     }
     fn to_value(&self) -> Value {
-        Value::Text(
-            match self {
-                Init::Constant(_) => "constant",
-                Init::Normal(_) => "normal",
-                Init::Truncated(_) => "truncated",
-                Init::Orthogonal(_) => "orthogonal",
-                Init::Glorot => "glorot",
-                Init::He => "he",
-            }
-            .into(),
-        )
+        Value::Text(self.name().into())
     }
 }
 

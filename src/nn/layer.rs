@@ -1,7 +1,7 @@
 //! Layers with parameters: linear, convolution, transposed convolution, embedding.
 
 use crate::error::Result;
-use crate::nn::{Init, Mode, Param, SpectralNorm, Store};
+use crate::nn::{Init, Mode, Param, SpectralNorm, SpectralOptions, Store};
 use crate::tensor::{Padding, Tensor};
 
 fn weight(weight: &Param, spectral: Option<&SpectralNorm>, mode: Mode) -> Result<Tensor> {
@@ -26,14 +26,14 @@ pub struct Make {
     pub init: Init,
     /// Whether there is a bias.
     pub bias: bool,
-    /// Whether the weight is spectrally normalised.
-    pub spectral: bool,
+    /// How the weight is spectrally normalised, if it is.
+    pub spectral: Option<SpectralOptions>,
 }
 
 impl Make {
     /// With a bias, without spectral norm.
     pub fn plain(init: Init) -> Self {
-        Self { init, bias: true, spectral: false }
+        Self { init, bias: true, spectral: None }
     }
 
     /// Without a bias.
@@ -46,8 +46,14 @@ impl Make {
         if self.bias { store.param("bias", &[out], Init::Constant(0.0)).map(Some) } else { Ok(None) }
     }
 
-    fn spectral(self, store: &Store, dims: &[usize]) -> Result<Option<SpectralNorm>> {
-        if self.spectral { SpectralNorm::new(store, dims).map(Some) } else { Ok(None) }
+    /// Without spectral norm.
+    #[must_use]
+    pub fn unnormalised(self) -> Self {
+        Self { spectral: None, ..self }
+    }
+
+    fn spectral(self, store: &Store, dims: &[usize], inputs_first: bool) -> Result<Option<SpectralNorm>> {
+        self.spectral.map(|options| SpectralNorm::new(store, dims, inputs_first, options)).transpose()
     }
 }
 
@@ -58,7 +64,7 @@ impl Linear {
         Ok(Self {
             weight: store.param("weight", &dims, make.init)?,
             bias: make.bias(store, outputs)?,
-            spectral: make.spectral(store, &dims)?,
+            spectral: make.spectral(store, &dims, false)?,
         })
     }
 
@@ -95,7 +101,7 @@ impl Conv {
         Ok(Self {
             weight: store.param("weight", &dims, make.init)?,
             bias: make.bias(store, outputs)?,
-            spectral: make.spectral(store, &dims)?,
+            spectral: make.spectral(store, &dims, false)?,
             stride,
         })
     }
@@ -130,7 +136,7 @@ impl ConvTranspose {
         Ok(Self {
             weight: store.param("weight", &dims, make.init)?,
             bias: make.bias(store, outputs)?,
-            spectral: make.spectral(store, &dims)?,
+            spectral: make.spectral(store, &dims, false)?,
             stride,
         })
     }
@@ -158,7 +164,7 @@ impl Embedding {
     /// `classes` rows of `width` values.
     pub fn new(store: &Store, classes: usize, width: usize, make: Make) -> Result<Self> {
         let dims = [classes, width];
-        Ok(Self { weight: store.param("weight", &dims, make.init)?, spectral: make.spectral(store, &dims)? })
+        Ok(Self { weight: store.param("weight", &dims, make.init)?, spectral: make.spectral(store, &dims, true)? })
     }
 
     /// `[n, classes] -> [n, width]`.

@@ -34,7 +34,7 @@ pub use optimiser::{
 pub use param::{Buffer, Param, Store};
 pub use schedule::{Rates, Schedule};
 pub use sequential::{Layer, Sequential, parameter};
-pub use spectral::SpectralNorm;
+pub use spectral::{SpectralNorm, SpectralOptions, SpectralSide};
 pub use task::{ROTATION, Task};
 
 use crate::tensor::Tensor;
@@ -48,6 +48,8 @@ pub enum Mode {
     Eval,
     /// Batch statistics, which are added to the standing statistics; spectral norms stay.
     Standing,
+    /// Batch statistics; nothing advances. A penalty looks at the discriminator so, at images that are neither real nor fake.
+    Still,
 }
 
 /// What a forward pass carries besides the images.

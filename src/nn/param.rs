@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
 use crate::nn::Init;
-use crate::tensor::{Device, Leaf, Rng, Tensor};
+use crate::tensor::{DType, Device, Leaf, Rng, Tensor};
 
 /// A trainable tensor with a name. Cloning shares it.
 #[derive(Clone)]
@@ -101,6 +101,8 @@ pub struct Store {
     prefix: String,
     rng: Rng,
     device: Device,
+    /// Whether first values are drawn; else parameters have a shape alone.
+    drawn: bool,
     lists: Arc<Mutex<Lists>>,
 }
 
@@ -111,8 +113,15 @@ impl Store {
             prefix: String::new(),
             rng: Rng::new(seed).stream("init"),
             device: device.clone(),
+            drawn: true,
             lists: Arc::default(),
         }
+    }
+
+    /// An empty store whose parameters all begin as zeros that take no memory: for counting, or for values that are put in
+    /// place afterwards.
+    pub fn of_shapes(device: &Device) -> Self {
+        Self { drawn: false, ..Self::new(0, device) }
     }
 
     /// The same store, one level down.
@@ -143,7 +152,11 @@ impl Store {
         if self.lists().params.iter().any(|param| param.name() == name) {
             return Err(Error::new(format!("the network has two parameters called `{name}`")));
         }
-        let value = init.draw(dims, &mut self.rng.stream(&name), &self.device)?;
+        let value = if self.drawn {
+            init.draw(dims, &mut self.rng.stream(&name), &self.device)?
+        } else {
+            Tensor::one_zero_everywhere(dims, DType::F32, &self.device)?
+        };
         let param = Param::new(name, value);
         self.lists().params.push(param.clone());
         Ok(param)

@@ -153,7 +153,7 @@ fn build(layer: &Layer, store: &Store) -> Result<Built> {
         Layer::BatchNorm { channels } => {
             sized(&[channels])?;
             let make = Make::plain(Init::Constant(1.0));
-            let options = NormOptions { kind: NormKind::Batch, decay: 0.9, epsilon: 1e-5, condition: 0, z: 0, make };
+            let options = NormOptions::plain(NormKind::Batch, make);
             Built::Norm(Norm::new(store, channels, &options)?)
         }
         Layer::AvgPool(size) | Layer::Upsample(size) => {

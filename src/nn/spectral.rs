@@ -2,41 +2,102 @@
 
 use crate::error::Result;
 use crate::nn::{Buffer, Mode, Store};
+use crate::options::{Setting, Value};
 use crate::tensor::{Tensor, no_grad};
 
-const EPSILON: f64 = 1e-12;
+/// Which singular vector of a weight is kept from pass to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpectralSide {
+    /// That of the shorter side.
+    Auto,
+    /// That of the inputs of a layer (`kh kw in` values): Compare GAN's default.
+    Left,
+    /// That of the outputs of a layer, as PyTorch keeps it.
+    Right,
+}
 
-/// The power iteration of one weight: one step for each training pass.
+impl Setting for SpectralSide {
+    const EXPECTED: &'static str = "`auto`, `left` or `right`";
+    fn from_value(value: Value) -> std::result::Result<Self, Value> {
+        match &value {
+            Value::Text(name) if name == "auto" => Ok(SpectralSide::Auto),
+            Value::Text(name) if name == "left" => Ok(SpectralSide::Left),
+            Value::Text(name) if name == "right" => Ok(SpectralSide::Right),
+            _ => Err(value),
+        }
+    }
+    fn to_value(&self) -> Value {
+        let name = match self {
+            SpectralSide::Auto => "auto",
+            SpectralSide::Left => "left",
+            SpectralSide::Right => "right",
+        };
+        Value::Text(name.into())
+    }
+}
+
+/// How spectral norms are computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SpectralOptions {
+    /// Which singular vector is kept.
+    pub side: SpectralSide,
+    /// Steps of the power iteration in each pass, at least 1.
+    pub iterations: usize,
+    /// The least square of a vector's length.
+    pub epsilon: f64,
+    /// Keeps the vector of every pass, also at evaluation and in penalties, as Compare GAN does.
+    pub always: bool,
+}
+
+impl Default for SpectralOptions {
+    fn default() -> Self {
+        Self { side: SpectralSide::Auto, iterations: 1, epsilon: 1e-12, always: false }
+    }
+}
+
+/// The power iteration of one weight, which goes on with each training pass.
 ///
-/// The vector kept is that of the shorter side of the weight seen as a matrix `[out, in kh kw]` (Compare GAN's `auto`). The
-/// gradient stops at the singular vectors and flows through the weight, also in sigma. Unlike Compare GAN, nothing
-/// advances at evaluation.
+/// The weight is seen as a matrix of its first dimension by all others. The gradient stops at the singular vectors and
+/// flows through the weight, also in sigma.
 #[derive(Clone)]
 pub struct SpectralNorm {
     u: Buffer,
-    left: bool,
+    options: SpectralOptions,
+    /// Whether the vector kept is that of the first dimension.
+    first: bool,
 }
 
 impl SpectralNorm {
-    /// For a weight of shape `dims`.
-    pub fn new(store: &Store, dims: &[usize]) -> Result<Self> {
+    /// For a weight of shape `dims`, whose first dimension is that of the outputs unless `inputs_first`.
+    pub fn new(store: &Store, dims: &[usize], inputs_first: bool, options: SpectralOptions) -> Result<Self> {
         let (rows, columns) = (dims[0], dims[1..].iter().product::<usize>());
-        let left = rows <= columns;
-        let u = store.rng("u").normal_tensor(&[1, rows.min(columns)], store.device())?;
-        Ok(Self { u: store.buffer("u", u), left })
+        let first = match options.side {
+            SpectralSide::Auto => rows <= columns,
+            SpectralSide::Left => inputs_first,
+            SpectralSide::Right => !inputs_first,
+        };
+        let u = store.rng("u").normal_tensor(&[1, if first { rows } else { columns }], store.device())?;
+        Ok(Self { u: store.buffer("u", u), options, first })
     }
 
     /// The weight over its largest singular value.
     pub fn apply(&self, weight: &Tensor, mode: Mode) -> Result<Tensor> {
         let dims = weight.dims().to_vec();
         let matrix = weight.reshape(&[dims[0], dims[1..].iter().product()])?;
-        // A tall matrix is iterated as its transpose, so that `u` is always a row on the left.
-        let matrix = if self.left { matrix } else { matrix.t()? };
+        // The vector kept is always a row on the left.
+        let matrix = if self.first { matrix } else { matrix.t()? };
         let (u, v) = no_grad(|| -> Result<(Tensor, Tensor)> {
             let m = matrix.detach();
-            let v = unit(&self.u.value().matmul(&m)?)?;
-            let u = unit(&v.matmul(&m.t()?)?)?;
-            if mode == Mode::Train {
+            let transposed = m.t()?;
+            let step = |u: &Tensor| -> Result<(Tensor, Tensor)> {
+                let v = self.unit(&u.matmul(&m)?)?;
+                Ok((self.unit(&v.matmul(&transposed)?)?, v))
+            };
+            let (mut u, mut v) = step(&self.u.value())?;
+            for _ in 1..self.options.iterations {
+                (u, v) = step(&u)?;
+            }
+            if mode == Mode::Train || self.options.always {
                 self.u.set(u.clone())?;
             }
             Ok((u, v))
@@ -44,11 +105,11 @@ impl SpectralNorm {
         let sigma = u.matmul(&matrix)?.mul(&v)?.sum_all()?;
         weight.div(&sigma.reshape(&vec![1; dims.len()])?)
     }
-}
 
-fn unit(row: &Tensor) -> Result<Tensor> {
-    let norm = row.square()?.sum_all()?.add_scalar(EPSILON)?.sqrt()?;
-    row.div(&norm.reshape(&[1, 1])?)
+    fn unit(&self, row: &Tensor) -> Result<Tensor> {
+        let norm = row.square()?.sum_all()?.clamp(self.options.epsilon, f64::MAX)?.sqrt()?;
+        row.div(&norm.reshape(&[1, 1])?)
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +121,7 @@ mod tests {
     fn the_largest_singular_value_becomes_one() {
         for dims in [[4, 7], [7, 4]] {
             let store = Store::new(1, &Device::Cpu);
-            let norm = SpectralNorm::new(&store, &dims).unwrap();
+            let norm = SpectralNorm::new(&store, &dims, false, SpectralOptions::default()).unwrap();
             let weight = Rng::new(5).normal_tensor(&dims, &Device::Cpu).unwrap();
             let mut out = weight.clone();
             for _ in 0..200 {
@@ -80,7 +141,7 @@ mod tests {
     #[test]
     fn evaluation_advances_nothing() {
         let store = Store::new(1, &Device::Cpu);
-        let norm = SpectralNorm::new(&store, &[3, 5]).unwrap();
+        let norm = SpectralNorm::new(&store, &[3, 5], false, SpectralOptions::default()).unwrap();
         let weight = Rng::new(5).normal_tensor(&[3, 5], &Device::Cpu).unwrap();
         let before = norm.u.value().to_f32s().unwrap();
         norm.apply(&weight, Mode::Eval).unwrap();

@@ -82,6 +82,11 @@ impl Tensor {
         Ok(Self::from_raw(Raw::zeros(shape, dtype, device)?))
     }
 
+    /// Zeros that take the memory of one number, whatever the shape.
+    pub fn one_zero_everywhere(shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
+        Ok(Self::from_raw(Raw::zeros(&[], dtype, device)?.broadcast_as(shape)?))
+    }
+
     /// Ones.
     pub fn ones(shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
         room(shape, dtype.size_in_bytes())?;

@@ -59,6 +59,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Task: fewlab::ssl::TASKS, Paper::Cited;
         LabellerRow: fewlab::label::LABELLERS, Paper::Free;
         Architecture: fewlab::gan::ARCHITECTURES, Paper::Cited;
+        CompatRow: fewlab::gan::COMPATS, Paper::Free;
         Loss: fewlab::gan::LOSSES, Paper::Cited;
         Penalty: fewlab::gan::PENALTIES, Paper::Free;
         Method: fewlab::gan::METHODS, Paper::Cited;

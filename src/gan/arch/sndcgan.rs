@@ -12,7 +12,9 @@ pub(super) const SNDCGAN: Architecture = Architecture {
           Discriminator: seven convolutions of 64 to 512 channels, leaky ReLU 0.1. The parameters are those of Compare GAN: \
           3,828,739 and 5,860,865 at 32x32x3. `channels` is that of the widest layer.   Miyato et al. 2018, arXiv:1802.05957.",
     generator: |blueprint, store| Ok(Box::new(Generator::new(blueprint, store)?)),
+    generator_follows: &[],
     discriminator: |blueprint, store| Ok(Box::new(Discriminator::new(blueprint, store)?)),
+    discriminator_follows: &[],
 };
 
 struct Generator {
@@ -22,22 +24,22 @@ struct Generator {
     /// Height and width after the linear layer and after each layer.
     sizes: Vec<usize>,
     channels: usize,
+    /// Whether the first norm is over the values of the linear layer, each a channel of its own.
+    flat: bool,
 }
 
 impl Generator {
     fn new(blueprint: &Blueprint, store: &Store) -> Result<Self> {
-        if blueprint.hierarchical_z {
-            return Err(Error::new("`sndcgan` has no blocks that could see parts of the latent")
-                .help("leave `hierarchical_z` out, or use `resnet_cifar`"));
-        }
         let widest = blueprint.channels_or(512).max(8);
         let sizes: Vec<usize> = [8, 4, 2, 1, 1].map(|part| blueprint.size.div_ceil(part)).into();
         let seed = sizes[0];
-        let options = blueprint.norms(true);
-        let make = blueprint.make();
+        let options = blueprint.norms(blueprint.classes, blueprint.z_dim);
+        let make = blueprint.make_in_gap();
         let widths = [widest, widest / 2, widest / 4, widest / 8, blueprint.colours];
-        // The first norm sees the flat vector, as in Compare GAN: each value of each place is a channel of its own.
-        let mut norms = vec![Norm::new(&store.sub("norm0"), seed * seed * widest, &options)?];
+        // Norms over the batch see each value of the linear layer alone, as in Compare GAN; the others need an image.
+        let flat = options.kind.over_batch() || options.kind == NormKind::None;
+        let mut norms =
+            vec![Norm::new(&store.sub("norm0"), if flat { seed * seed * widest } else { widest }, &options)?];
         let mut layers = Vec::new();
         for i in 0..4 {
             let (kernel_size, stride) = if i < 3 { (4, 2) } else { (3, 1) };
@@ -54,15 +56,18 @@ impl Generator {
             }
         }
         let linear = Linear::new(&store.sub("linear"), blueprint.z_dim, seed * seed * widest, make)?;
-        Ok(Self { linear, norms, layers, sizes, channels: widest })
+        Ok(Self { linear, norms, layers, sizes, channels: widest, flat })
     }
 }
 
 impl GeneratorBody for Generator {
     fn forward(&self, z: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
-        let n = z.dims2()?[0];
-        let flat = self.norms[0].forward(&self.linear.forward(z, pass.mode)?, pass, Activation::Relu)?;
-        let mut x = flat.reshape(&[n, self.channels, self.sizes[0], self.sizes[0]])?;
+        let mut x = self.linear.forward(z, pass.mode)?;
+        let image = [z.dims2()?[0], self.channels, self.sizes[0], self.sizes[0]];
+        if !self.flat {
+            x = x.reshape(&image)?;
+        }
+        x = self.norms[0].forward(&x, pass, Activation::Relu)?.reshape(&image)?;
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(&x, [self.sizes[i + 1]; 2], pass.mode)?;
             if let Some(norm) = self.norms.get(i + 1) {

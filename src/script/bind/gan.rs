@@ -10,7 +10,7 @@ use super::nn::Network;
 use crate::config::{Config, Origin};
 use crate::data::Labelled;
 use crate::error::Error;
-use crate::gan::{self, ARCHITECTURES, LOSSES, METHODS, PENALTIES, TrainOptions};
+use crate::gan::{self, ARCHITECTURES, COMPATS, LOSSES, METHODS, PENALTIES, TrainOptions};
 use crate::options::{Callback, Choice, Setting as _, Settings};
 use crate::script::display;
 use crate::script::history::History;
@@ -170,6 +170,15 @@ mod training {
     /// ```
     pub fn architectures() -> Array {
         super::super::names_of(ARCHITECTURES)
+    }
+
+    /// The ways of Compare GAN that the option `compat` switches on, for numbers that depend on them.
+    ///
+    /// ```rhai
+    /// gan::compats() // => ["gain_without_one", "no_identity_skip", "spectral_always", "spectral_gaps", "standing_within"]
+    /// ```
+    pub fn compats() -> Array {
+        super::super::names_of(COMPATS)
     }
 }
 

@@ -72,6 +72,7 @@ pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         names(crate::gan::LOSSES),
         names(crate::gan::PENALTIES),
         names(crate::gan::ARCHITECTURES),
+        names(crate::gan::COMPATS),
         names(crate::metric::METRICS),
         names(crate::metric::EXTRACTORS),
         names(crate::nn::ENCODERS),

@@ -243,7 +243,6 @@ impl Show for Training {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gan::arch::{Pool, Upsample};
     use crate::gan::{Blueprint, Generator};
     use crate::nn::{Init, Make, NormKind, Sequential};
     use crate::tensor::Device;
@@ -270,20 +269,8 @@ mod tests {
 
     #[test]
     fn the_parameters_of_a_layer_stand_in_one_row() {
-        let blueprint = Blueprint {
-            colours: 1,
-            size: 28,
-            classes: 0,
-            z_dim: 8,
-            hierarchical_z: false,
-            channels: 16,
-            norm: NormKind::Batch,
-            spectral_norm: false,
-            init: Init::Glorot,
-            upsample: Upsample::Nearest,
-            shortcut_kernel: 1,
-            pool: Pool::Sum,
-        };
+        let blueprint =
+            Blueprint { colours: 1, size: 28, z_dim: 8, channels: 16, norm: NormKind::Batch, ..Blueprint::default() };
         let generator = Arc::new(Generator::new("sndcgan", &blueprint, 1, &Device::Cpu).unwrap());
         let layers = Layers::of(generator.store());
         assert_eq!(layers.rows.iter().map(|row| row.count).sum::<usize>(), generator.store().count());

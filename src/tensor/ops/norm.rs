@@ -1,4 +1,4 @@
-//! Normalisation: batch norm fused with its affine map and activation, and layer norm.
+//! Normalisation: batch norm fused with its affine map and activation, and the norms of single items made from it.
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -134,9 +134,26 @@ impl Tensor {
     /// # Errors
     /// Shapes do not fit.
     pub fn layer_norm(&self, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<Tensor> {
+        self.group_norm(1, gamma, beta, epsilon, Activation::None)
+    }
+
+    /// Normalises each of `groups` equal runs of channels (dimension 1) of each item, multiplies channel `c` by `gamma[c]`,
+    /// adds `beta[c]`, then applies `activation` (Wu and He 2018, arXiv:1803.08494). One group is a layer norm, as many
+    /// groups as channels an instance norm.
+    ///
+    /// # Errors
+    /// Shapes do not fit; the channels cannot be cut so.
+    pub fn group_norm(
+        &self,
+        groups: usize,
+        gamma: &Tensor,
+        beta: &Tensor,
+        epsilon: f64,
+        activation: Activation,
+    ) -> Result<Tensor> {
         let dims = self.dims().to_vec();
-        let [_, c, ..] = dims[..] else {
-            return Err(Error::new(format!("a layer norm takes [n, c, ..], and was given {dims:?}")));
+        let [n, c, ..] = dims[..] else {
+            return Err(Error::new(format!("a norm of items takes [n, c, ..], and was given {dims:?}")));
         };
         if gamma.dims() != [c] || beta.dims() != [c] {
             return Err(Error::new(format!(
@@ -145,12 +162,21 @@ impl Tensor {
                 beta.dims()
             )));
         }
-        let flat = self.flatten(1)?;
-        let centred = flat.sub(&flat.mean_keepdim(&[1])?)?;
-        let deviation = centred.square()?.mean_keepdim(&[1])?.add_scalar(epsilon)?.sqrt()?;
+        if groups == 0 || !c.is_multiple_of(groups) {
+            return Err(Error::new(format!("cannot cut {c} channels into {groups} groups of the same size")));
+        }
+        // Each group of each item is a channel of one item, whose batch is itself: the fused batch norm does the rest.
+        let as_channels = self.reshape(&[1, n * groups, c / groups, dims[2..].iter().product()])?;
+        if groups == c {
+            let tiled = |t: &Tensor| t.reshape(&[1, c])?.broadcast_to(&[n, c])?.reshape(&[1, n * c]);
+            return as_channels.batch_norm(&tiled(gamma)?, &tiled(beta)?, epsilon, activation)?.output.reshape(&dims);
+        }
+        let plain = |value: f64| Tensor::full(value, &[n * groups], self.dtype(), self.device());
+        let normal = as_channels.batch_norm(&plain(1.0)?, &plain(0.0)?, epsilon, Activation::None)?.output;
         let mut channel = vec![1; dims.len()];
         channel[1] = c;
-        centred.div(&deviation)?.reshape(&dims)?.mul(&gamma.reshape(&channel)?)?.add(&beta.reshape(&channel)?)
+        let scaled = normal.reshape(&dims)?.mul(&gamma.reshape(&channel)?)?;
+        activation.apply(&scaled.add(&beta.reshape(&channel)?)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
-use crate::nn::{Init, Layer, Make};
+use crate::nn::{Init, Layer, Make, SpectralOptions};
 use crate::script::{Fallible, args};
 
 crate::options! {
@@ -194,7 +194,7 @@ pub mod functions {
 }
 
 fn make_of(options: &LayerOptions) -> Make {
-    Make { init: options.init, bias: options.bias, spectral: options.spectral_norm }
+    Make { init: options.init, bias: options.bias, spectral: options.spectral_norm.then(SpectralOptions::default) }
 }
 
 fn conv_layer(

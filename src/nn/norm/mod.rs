@@ -1,92 +1,13 @@
-//! Norms of a network: none, batch, conditional batch, self-modulated batch, layer.
+//! Norms of a network: over the batch (plain, conditional, self-modulated) or over each item (layer, instance, group).
+
+mod kind;
+
+pub use kind::{NORMS, NormKind};
 
 use crate::error::{Error, Result};
 use crate::nn::layer::Make;
 use crate::nn::{Buffer, Init, Linear, Mode, Param, Pass, Store};
-use crate::options::{Setting, Value};
-use crate::table::Row;
 use crate::tensor::{Activation, DType, Tensor};
-
-/// Which norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NormKind {
-    /// Nothing is normalised.
-    None,
-    /// Batch norm with one gamma and beta for each channel.
-    Batch,
-    /// Batch norm whose gamma and beta are linear in the condition.
-    Conditional,
-    /// Batch norm whose gamma and beta are a small network of the latent.
-    SelfModulated,
-    /// Layer norm.
-    Layer,
-}
-
-/// A row of [`NORMS`].
-pub struct NormRow {
-    name: &'static str,
-    doc: &'static str,
-    kind: NormKind,
-}
-
-impl Row for NormRow {
-    const KIND: &'static str = "norm";
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn doc(&self) -> &'static str {
-        self.doc
-    }
-}
-
-/// Every norm a network may be built with.
-pub const NORMS: &[NormRow] = &[
-    NormRow { name: "none", doc: "Leaves values as they are.", kind: NormKind::None },
-    NormRow {
-        name: "batch_norm",
-        doc: "Normalises each channel over the batch.\n\ngamma (x - mean) / sqrt(var + epsilon) + beta.   Ioffe & Szegedy 2015, arXiv:1502.03167.",
-        kind: NormKind::Batch,
-    },
-    NormRow {
-        name: "conditional_batch_norm",
-        doc: "Batch norm whose gamma and beta depend on the condition, such as the class.\n\n\
-              gamma = 1 + y W_gamma, beta = y W_beta.   de Vries et al. 2017, arXiv:1707.00683. Compare GAN leaves out the 1.",
-        kind: NormKind::Conditional,
-    },
-    NormRow {
-        name: "self_modulated_batch_norm",
-        doc: "Batch norm whose gamma and beta depend on the latent.\n\n\
-              h = relu(z W + b) of 32 units; gamma = 1 + h W_gamma + b_gamma, beta = h W_beta + b_beta.   Chen et al. 2018, arXiv:1810.01365.",
-        kind: NormKind::SelfModulated,
-    },
-    NormRow {
-        name: "layer_norm",
-        doc: "Normalises each item over all its values.\n\nBa et al. 2016, arXiv:1607.06450.",
-        kind: NormKind::Layer,
-    },
-];
-
-impl NormKind {
-    /// The norm called `name`.
-    pub fn named(name: &str) -> Result<Self> {
-        crate::table::find(NORMS, name).map(|row| row.kind)
-    }
-}
-
-impl Setting for NormKind {
-    const EXPECTED: &'static str =
-        "`none`, `batch_norm`, `conditional_batch_norm`, `self_modulated_batch_norm` or `layer_norm`";
-    fn from_value(value: Value) -> std::result::Result<Self, Value> {
-        match &value {
-            Value::Text(name) => NormKind::named(name).map_err(|_| value),
-            _ => Err(value),
-        }
-    }
-    fn to_value(&self) -> Value {
-        let row = NORMS.iter().find(|row| row.kind == *self);
-        Value::Text(row.map_or("none", |row| row.name).into())
-    }
-}
 
 /// What norms are made with.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,6 +18,16 @@ pub struct NormOptions {
     pub decay: f64,
     /// Added to the variance.
     pub epsilon: f64,
+    /// Groups of channels of a group norm.
+    pub groups: usize,
+    /// Hidden units of a self-modulated norm; 0 for none.
+    pub hidden: usize,
+    /// Whether the gamma and beta of a conditional norm have a bias.
+    pub bias: bool,
+    /// Leaves the 1 out of a conditional norm's gamma, as Compare GAN does.
+    pub gain_without_one: bool,
+    /// Leaves the variance of the batch means out of the standing variance, as Compare GAN does.
+    pub standing_within: bool,
     /// The length of the condition (classes, or a latent chunk and an embedding).
     pub condition: usize,
     /// The length of the latent, for self-modulation.
@@ -105,12 +36,29 @@ pub struct NormOptions {
     pub make: Make,
 }
 
+impl NormOptions {
+    /// Of the norm `kind` that looks at nothing besides its values; weights, if it has any, are made as `make` says.
+    pub fn plain(kind: NormKind, make: Make) -> Self {
+        Self {
+            kind,
+            decay: 0.9,
+            epsilon: 1e-5,
+            groups: 32,
+            hidden: 32,
+            bias: false,
+            gain_without_one: false,
+            standing_within: false,
+            condition: 0,
+            z: 0,
+            make,
+        }
+    }
+}
+
 /// A norm of one place in a network, with its state.
 #[derive(Clone)]
 pub struct Norm {
-    kind: NormKind,
-    decay: f64,
-    epsilon: f64,
+    options: NormOptions,
     affine: Affine,
     state: Option<State>,
 }
@@ -147,7 +95,17 @@ impl Norm {
         };
         let affine = match options.kind {
             NormKind::None => Affine::None,
-            NormKind::Batch | NormKind::Layer => fixed()?,
+            NormKind::Batch | NormKind::Layer | NormKind::Instance => fixed()?,
+            NormKind::Group => {
+                let groups = options.groups.min(channels);
+                if groups == 0 || !channels.is_multiple_of(groups) {
+                    return Err(Error::new(format!(
+                        "`group_norm` cannot cut {channels} channels into {groups} groups"
+                    ))
+                    .help("choose `norm_groups` so that it divides the channels of every layer with a norm"));
+                }
+                fixed()?
+            }
             NormKind::Conditional => {
                 if options.condition == 0 {
                     return Err(Error::new(
@@ -155,7 +113,7 @@ impl Norm {
                     )
                     .help("give the network `classes`, or use `batch_norm` or `self_modulated_batch_norm`"));
                 }
-                let make = options.make.unbiased();
+                let make = Make { bias: options.bias, ..options.make };
                 Affine::Linear {
                     hidden: None,
                     gamma: Linear::new(&store.sub("gamma"), options.condition, channels, make)?,
@@ -167,14 +125,18 @@ impl Norm {
                     return Err(Error::new("`self_modulated_batch_norm` needs a latent, which only a generator has")
                         .help("use `batch_norm`, `layer_norm` or `none` in a discriminator"));
                 }
+                let (hidden, width) = match options.hidden {
+                    0 => (None, options.z),
+                    units => (Some(Linear::new(&store.sub("hidden"), options.z, units, options.make)?), units),
+                };
                 Affine::Linear {
-                    hidden: Some(Linear::new(&store.sub("hidden"), options.z, 32, options.make)?),
-                    gamma: Linear::new(&store.sub("gamma"), 32, channels, options.make)?,
-                    beta: Linear::new(&store.sub("beta"), 32, channels, options.make)?,
+                    hidden,
+                    gamma: Linear::new(&store.sub("gamma"), width, channels, options.make)?,
+                    beta: Linear::new(&store.sub("beta"), width, channels, options.make)?,
                 }
             }
         };
-        let state = if matches!(options.kind, NormKind::None | NormKind::Layer) {
+        let state = if !options.kind.over_batch() {
             None
         } else {
             let zeros = || Tensor::zeros(&c, DType::F32, store.device());
@@ -189,7 +151,7 @@ impl Norm {
                 count: store.buffer("count", Tensor::zeros(&[1], DType::F32, store.device())?),
             })
         };
-        Ok(Self { kind: options.kind, decay: options.decay, epsilon: options.epsilon, affine, state })
+        Ok(Self { options: *options, affine, state })
     }
 
     /// Normalises `x` (`[n, c, h, w]` or `[n, c]`), then applies `activation`.
@@ -197,47 +159,63 @@ impl Norm {
     /// # Errors
     /// The pass lacks what the norm is conditioned on.
     pub fn forward(&self, x: &Tensor, pass: &Pass<'_>, activation: Activation) -> Result<Tensor> {
+        let epsilon = self.options.epsilon;
         let (gamma, beta) = match &self.affine {
             Affine::None => return activation.apply(x),
             Affine::Fixed { gamma, beta } => (gamma.tensor(), beta.tensor()),
-            Affine::Linear { hidden, gamma, beta } => {
-                let seen = if self.kind == NormKind::SelfModulated { pass.z } else { pass.condition };
-                let seen = seen.ok_or_else(|| {
-                    Error::new("a conditional norm was run without labels")
-                        .help("give the labels as the second argument")
-                })?;
-                let seen = match hidden {
-                    Some(hidden) => hidden.forward(seen, pass.mode)?.relu()?,
-                    None => seen.clone(),
-                };
-                (gamma.forward(&seen, pass.mode)?.add_scalar(1.0)?, beta.forward(&seen, pass.mode)?)
-            }
+            Affine::Linear { hidden, gamma, beta } => self.modulation(hidden.as_ref(), gamma, beta, pass)?,
         };
-        if self.kind == NormKind::Layer {
-            return activation.apply(&x.layer_norm(&gamma, &beta, 1e-12)?);
-        }
-        let Some(state) = &self.state else { return Err(Error::bug("a batch norm has no state")) };
-        if pass.mode == Mode::Eval {
-            return x.batch_norm_with(
-                &state.mean.value(),
-                &state.variance.value(),
-                &gamma,
-                &beta,
-                self.epsilon,
-                activation,
-            );
-        }
-        let result = x.batch_norm(&gamma, &beta, self.epsilon, activation)?;
-        if pass.mode == Mode::Train {
-            let blend = |old: &Buffer, new: &Tensor| {
-                old.set(old.value().mul_scalar(self.decay)?.add(&new.mul_scalar(1.0 - self.decay)?)?)
+        let Some(state) = &self.state else {
+            let channels = x.dims().get(1).copied().unwrap_or(0);
+            let groups = match self.options.kind {
+                NormKind::Layer => 1,
+                NormKind::Group => self.options.groups.min(channels),
+                _ if x.rank() == 2 => {
+                    return Err(Error::new("`instance_norm` normalises over pixels, and was given a vector")
+                        .help("use `layer_norm`, `group_norm` or `batch_norm`"));
+                }
+                _ => channels,
             };
-            blend(&state.mean, &result.mean)?;
-            blend(&state.variance, &result.variance)?;
-        } else {
-            state.gather(&result.mean, &result.variance)?;
+            return x.group_norm(groups, &gamma, &beta, epsilon, activation);
+        };
+        if pass.mode == Mode::Eval {
+            return x.batch_norm_with(&state.mean.value(), &state.variance.value(), &gamma, &beta, epsilon, activation);
+        }
+        let result = x.batch_norm(&gamma, &beta, epsilon, activation)?;
+        match pass.mode {
+            Mode::Train => {
+                let decay = self.options.decay;
+                let blend = |old: &Buffer, new: &Tensor| {
+                    old.set(old.value().mul_scalar(decay)?.add(&new.mul_scalar(1.0 - decay)?)?)
+                };
+                blend(&state.mean, &result.mean)?;
+                blend(&state.variance, &result.variance)?;
+            }
+            Mode::Standing => state.gather(&result.mean, &result.variance, self.options.standing_within)?,
+            Mode::Still | Mode::Eval => (),
         }
         Ok(result.output)
+    }
+
+    /// Gamma and beta of each item, `[n, c]`.
+    fn modulation(
+        &self,
+        hidden: Option<&Linear>,
+        gamma: &Linear,
+        beta: &Linear,
+        pass: &Pass<'_>,
+    ) -> Result<(Tensor, Tensor)> {
+        let modulated = self.options.kind == NormKind::SelfModulated;
+        let seen = if modulated { pass.z } else { pass.condition };
+        let seen = seen.ok_or_else(|| {
+            Error::new("a conditional norm was run without labels").help("give the labels as the second argument")
+        })?;
+        let seen = match hidden {
+            Some(hidden) => hidden.forward(seen, pass.mode)?.relu()?,
+            None => seen.clone(),
+        };
+        let one = if self.options.gain_without_one && !modulated { 0.0 } else { 1.0 };
+        Ok((gamma.forward(&seen, pass.mode)?.add_scalar(one)?, beta.forward(&seen, pass.mode)?))
     }
 }
 
@@ -245,8 +223,8 @@ impl State {
     /// Adds one batch, and puts the statistics so far where evaluation finds them.
     ///
     /// The variance of a channel over all batches is the mean of the batch variances plus the variance of the batch means;
-    /// Compare GAN leaves out the second part.
-    fn gather(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
+    /// Compare GAN keeps the part `within` batches alone.
+    fn gather(&self, mean: &Tensor, variance: &Tensor, within: bool) -> Result<()> {
         for (sum, new) in self.sums.iter().zip([mean.clone(), variance.clone(), mean.square()?]) {
             sum.set(sum.value().add(&new)?)?;
         }
@@ -255,7 +233,7 @@ impl State {
         let [mean, variance, square] = [0, 1, 2].map(|i| self.sums[i].value().div(&count));
         let (mean, variance, square) = (mean?, variance?, square?);
         let between = square.sub(&mean.square()?)?.clamp(0.0, f64::MAX)?;
-        self.variance.set(variance.add(&between)?)?;
+        self.variance.set(if within { variance } else { variance.add(&between)? })?;
         self.mean.set(mean)
     }
 }
