@@ -71,7 +71,7 @@ enum Built {
     Conv(Conv),
     ConvTranspose(ConvTranspose, usize),
     Linear(Linear),
-    Norm(Norm),
+    Norm(Box<Norm>),
     Plain(Layer),
 }
 
@@ -154,7 +154,7 @@ fn build(layer: &Layer, store: &Store) -> Result<Built> {
             sized(&[channels])?;
             let make = Make::plain(Init::Constant(1.0));
             let options = NormOptions::plain(NormKind::Batch, make);
-            Built::Norm(Norm::new(store, channels, &options)?)
+            Built::Norm(Box::new(Norm::new(store, channels, &options)?))
         }
         Layer::AvgPool(size) | Layer::Upsample(size) => {
             sized(&[size])?;

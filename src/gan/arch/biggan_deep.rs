@@ -23,7 +23,7 @@ pub(super) const BIGGAN_DEEP: Architecture = Architecture {
 
 /// Blocks between neighbours of `times`, those of odd places scaled by `odd` and the others by `even`.
 fn blocks(times: &[usize], unit: usize, even: Scale, odd: Scale) -> Vec<(usize, Scale)> {
-    let scale = |i: usize| if i % 2 == 0 { even } else { odd };
+    let scale = |i: usize| if i.is_multiple_of(2) { even } else { odd };
     times.iter().skip(1).enumerate().map(|(i, times)| (times * unit, scale(i))).collect()
 }
 

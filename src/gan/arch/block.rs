@@ -36,7 +36,7 @@ pub(super) struct Making<'a> {
 }
 
 pub(super) enum Block {
-    Two(Two),
+    Two(Box<Two>),
     Four(Box<Four>),
 }
 
@@ -44,7 +44,7 @@ impl Block {
     pub(super) fn new(store: &Store, inputs: usize, outputs: usize, scale: Scale, making: &Making<'_>) -> Result<Self> {
         Ok(match making.kind {
             Kind::Deep => Block::Four(Box::new(Four::new(store, inputs, outputs, scale, making)?)),
-            Kind::Plain | Kind::BigGan => Block::Two(Two::new(store, inputs, outputs, scale, making)?),
+            Kind::Plain | Kind::BigGan => Block::Two(Box::new(Two::new(store, inputs, outputs, scale, making)?)),
         })
     }
 
