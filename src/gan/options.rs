@@ -2,9 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gan::arch::{Compat, Pool, Upsample};
-use crate::nn::{
-    Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Rates, Recipe, Schedule, SpectralOptions, SpectralSide,
-};
+use crate::nn::{Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Rates, Recipe, Schedule, SpectralSide};
 use crate::options::{Choice, Setting, Settings as _, Value};
 
 /// Which labels the networks see.

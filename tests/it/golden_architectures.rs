@@ -155,7 +155,7 @@ fn check(case: &Value) {
         let z = formula("input", &[3, b.z_dim]).mul_scalar(3f64.sqrt()).unwrap();
         (g.store().clone(), z, Box::new(move |z, mode| g.forward(z, labels.as_ref(), mode).unwrap()))
     } else {
-        let heads = Heads { projection: b.classes > 0, rotation: false };
+        let heads = Heads { projection: b.classes > 0, ..Heads::default() };
         let d = Discriminator::within(empty, architecture, &b, heads).unwrap();
         let images = formula("input", &[3, b.colours, b.size, b.size]).affine(0.5, 0.5).unwrap().track();
         (d.store().clone(), images, Box::new(move |x, mode| d.forward(x, labels.as_ref(), mode).unwrap().logits))
@@ -196,7 +196,8 @@ fn largest(t: &Tensor) -> f64 {
 
 #[test]
 fn networks_agree_with_pytorch() {
-    let golden: Value = serde_json::from_str(include_str!("../golden/architectures.json")).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/architectures.json");
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let cases = golden["cases"].as_array().unwrap();
     for architecture in ARCHITECTURES {
         for part in ["generator", "discriminator"] {

@@ -53,7 +53,7 @@ fn parameter_counts_are_those_of_compare_gan() {
         };
         let generator = Generator::within(empty(), name, &blueprint).unwrap();
         assert_eq!(generator.store().count(), g, "the generator of {name} at {size}");
-        let heads = Heads { projection: classes > 0, rotation: false };
+        let heads = Heads { projection: classes > 0, ..Heads::default() };
         let blueprint = Blueprint { norm: NormKind::None, ..blueprint };
         let discriminator = Discriminator::within(empty(), name, &blueprint, heads).unwrap();
         assert_eq!(discriminator.store().count(), d, "the discriminator of {name} at {size}");

@@ -248,3 +248,84 @@ pub(crate) fn forget_standing(store: &Store) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    fn batch_norm(change: impl Fn(&mut NormOptions)) -> (Store, Norm) {
+        let store = Store::new(1, &Device::Cpu);
+        let mut options = NormOptions::plain(NormKind::Batch, Make::plain(Init::Constant(0.0)));
+        change(&mut options);
+        let norm = Norm::new(&store, 3, &options).unwrap();
+        (store, norm)
+    }
+
+    /// The images of Compare GAN's own test, four of 2x1 pixels with three channels, channels first.
+    fn images() -> Tensor {
+        let pixels: [[[f32; 3]; 2]; 4] = [
+            [[5.0, 7.0, 2.0], [5.0, 8.0, 8.0]],
+            [[1.0, 2.0, 0.0], [4.0, 0.0, 4.0]],
+            [[6.0, 2.0, 6.0], [5.0, 0.0, 5.0]],
+            [[2.0, 4.0, 2.0], [6.0, 4.0, 1.0]],
+        ];
+        let values = pixels.iter().flat_map(|image| (0..3).flat_map(move |c| image.iter().map(move |pixel| pixel[c])));
+        Tensor::from_vec(values.collect(), &[4, 3, 2, 1], &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn batch_norm_gives_the_numbers_of_compare_gan() {
+        let (_, norm) = batch_norm(|options| options.epsilon = 1e-3);
+        let y = norm.forward(&images(), &Pass::plain(Mode::Train), Activation::None).unwrap().to_f32s().unwrap();
+        let pixel = |image: usize, i: usize| [0, 1, 2].map(|c| y[image * 6 + c * 2 + i]);
+        let expected = [
+            (pixel(0, 0), [0.437_520_5, 1.303_368_8, -0.588_303_15]),
+            (pixel(0, 1), [0.437_520_5, 1.662_918_8, 1.764_909_5]),
+            (pixel(1, 0), [-1.895_922_2, -0.494_381_2, -1.372_707_4]),
+        ];
+        for (ours, theirs) in expected {
+            assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 2e-6), "{ours:?}, expected {theirs:?}");
+        }
+    }
+
+    #[test]
+    fn moving_averages_move_in_training_alone_and_serve_evaluation() {
+        let (store, norm) = batch_norm(|options| options.decay = 0.75);
+        let state = |store: &Store| store.buffers().iter().map(|b| b.value().to_f32s().unwrap()).collect::<Vec<_>>();
+        let before = state(&store);
+        for mode in [Mode::Eval, Mode::Still] {
+            norm.forward(&images(), &Pass::plain(mode), Activation::None).unwrap();
+            assert_eq!(state(&store), before, "{mode:?}");
+        }
+        norm.forward(&images(), &Pass::plain(Mode::Train), Activation::None).unwrap();
+        // Mean 4.25 and biased variance 2.9375 of the first channel, from 0 and 1.
+        let [mean, variance] = [0, 1].map(|i| store.buffers()[i].value().to_f32s().unwrap()[0]);
+        assert!((mean - 0.25 * 4.25).abs() < 1e-6 && (variance - (0.75 + 0.25 * 2.9375)).abs() < 1e-6);
+        let y = norm.forward(&images(), &Pass::plain(Mode::Eval), Activation::None).unwrap().to_f32s().unwrap()[0];
+        assert!((y - (5.0 - mean) / (variance + 1e-5).sqrt()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn standing_statistics_are_those_of_compare_gan_within_batches_and_those_of_all_values_else() {
+        for (within, expected) in [(true, [5.0, 6.0]), (false, [9.0, 10.0])] {
+            let zeros = || Tensor::zeros(&[2], DType::F32, &Device::Cpu).unwrap();
+            let store = Store::new(1, &Device::Cpu);
+            let buffer = |name: &str| store.buffer(name, zeros());
+            let count = store.buffer("count", Tensor::zeros(&[1], DType::F32, &Device::Cpu).unwrap());
+            let state = State {
+                mean: buffer("mean"),
+                variance: buffer("variance"),
+                sums: [buffer("sum_mean"), buffer("sum_variance"), buffer("sum_square")],
+                count,
+            };
+            let pair = |a: f32, b: f32| Tensor::from_vec(vec![a, b], &[2], &Device::Cpu).unwrap();
+            let numbers = |buffer: &Buffer| buffer.value().to_f32s().unwrap();
+            state.gather(&pair(1.0, 2.0), &pair(3.0, 4.0), within).unwrap();
+            assert_eq!((numbers(&state.mean), numbers(&state.variance)), (vec![1.0, 2.0], vec![3.0, 4.0]));
+            state.gather(&pair(5.0, 6.0), &pair(7.0, 8.0), within).unwrap();
+            assert_eq!((numbers(&state.mean), numbers(&state.variance)), (vec![3.0, 4.0], expected.to_vec()));
+            assert_eq!(numbers(&state.count), [2.0]);
+        }
+    }
+}
