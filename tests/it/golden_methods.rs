@@ -202,6 +202,8 @@ fn whole_steps_of_s3gan_are_those_of_pytorch() {
             ("ema", Setting::Float(0.0)),
             ("penalty", Setting::Text(penalty.into())),
             ("sample_every", Setting::Int(0)),
+            // The numbers are of spectral norms that the penalty's pass moves too.
+            ("compat", Setting::List(vec![Setting::Text("spectral_always".into())])),
         ] {
             options.set(name, value).unwrap();
         }
