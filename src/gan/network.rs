@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gan::arch::{ARCHITECTURES, Architecture, Blueprint, DiscriminatorBody, GeneratorBody};
-use crate::nn::{Embedding, Init, Linear, Make, Mode, Pass, ROTATION, Store};
+use crate::nn::{Embedding, Init, Linear, Make, Mode, NormKind, Pass, ROTATION, Store};
 use crate::table;
 use crate::tensor::{Device, Tensor};
 
@@ -46,6 +46,11 @@ impl Generator {
     /// Which architecture it is.
     pub fn architecture(&self) -> &'static str {
         self.row.name
+    }
+
+    /// Whether it looks at labels.
+    pub fn conditional(&self) -> bool {
+        self.blueprint.classes > 0 && (self.blueprint.norm == NormKind::Conditional || self.row.name == "biggan_deep")
     }
 
     /// A copy with parameters of its own.

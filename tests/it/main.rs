@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
-mod golden_dinov2;
 mod golden_architectures;
+mod golden_dinov2;
 mod golden_extractor;
 mod golden_heads;
 mod golden_inception;
