@@ -15,8 +15,8 @@ use crate::data::{self, LoadOptions};
 use crate::error::{Error, Result, file};
 use crate::jupyter::install::{self, Place};
 use crate::metric::{Cache, Inception};
-use crate::options::Value;
-use crate::progress::{Observer, Picture, Several, Stop};
+use crate::options::{Settings as _, Value};
+use crate::progress::{Job, Observer, Picture, Several, Stop};
 use crate::run::diff::{Difference, differences};
 use crate::run::{About, History, Run, Status};
 use crate::script::display;
@@ -154,6 +154,17 @@ enum DataCommand {
     Info {
         /// Its name, or the path of a folder of class folders
         name: String,
+        /// Sets an option of `data::load`, such as `path=photos`
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+        set: Vec<(String, String)>,
+    },
+    /// Decodes a data set ahead of time, so that scripts find its pixels ready
+    Import {
+        /// Its name, or the path of a folder of class folders
+        name: String,
+        /// Sets an option of `data::load`, such as `path=photos` or `size=64`
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+        set: Vec<(String, String)>,
     },
 }
 
@@ -498,9 +509,40 @@ fn rewrite_report(run_dir: &Path) -> Result<()> {
 fn about_data(what: DataCommand) -> Result<()> {
     match what {
         DataCommand::List => say(data::list().trim_end()),
-        DataCommand::Info { name } => say(data::info(&name, &LoadOptions::default())?.to_string().trim_end()),
+        DataCommand::Info { name, set } => {
+            say(watched(|job| data::info(&name, &load_options(&set)?, job))?.to_string().trim_end())
+        }
+        DataCommand::Import { name, set } => {
+            let splits = watched(|job| data::load_watched(&name, &load_options(&set)?, job))?;
+            say(&data::kept(&splits))
+        }
     };
     Ok(())
+}
+
+/// Does something long that shows its progress on the terminal and that Ctrl-C stops.
+fn watched<T>(work: impl FnOnce(&Job) -> Result<T>) -> Result<T> {
+    let stop = Stop::default();
+    stop_on_interrupt(&stop)?;
+    let terminal = Arc::new(Terminal::new(Manner::choose(false)));
+    let done = work(&Job { observer: terminal.clone(), stop, keep: false });
+    terminal.close();
+    done
+}
+
+/// The options of `data::load` as they are written on a command line.
+fn load_options(set: &[(String, String)]) -> Result<LoadOptions> {
+    let mut options = LoadOptions::default();
+    for (name, text) in set {
+        let value = match (text.parse(), text.parse(), text.parse()) {
+            (Ok(whole), ..) => Value::Int(whole),
+            (_, Ok(number), _) => Value::Float(number),
+            (.., Ok(yes)) => Value::Bool(yes),
+            _ => Value::Text(text.clone()),
+        };
+        options.set(name, value)?;
+    }
+    Ok(options)
 }
 
 fn doctor() -> Result<()> {
@@ -534,6 +576,10 @@ fn doctor() -> Result<()> {
         format!("gpu       {gpu}"),
         format!("kernel    {kernels}"),
         format!("weights   {weights}"),
+        format!(
+            "cache     {}",
+            data::cache_folder().map_or_else(|| "none".into(), |folder| folder.display().to_string())
+        ),
         String::new(),
         "data sets".to_string(),
         data::list().trim_end().to_string(),

@@ -1,5 +1,6 @@
 //! Changes to images that keep what they show: flips and random crops.
 
+use super::fit::bilinear;
 use super::images::Shape;
 use crate::error::{Error, Result};
 use crate::table;
@@ -75,6 +76,43 @@ impl Augment {
     }
 }
 
+/// A random square of each image, brought back to the size of the image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Zoom {
+    /// The shortest side of a square.
+    least: usize,
+}
+
+impl Zoom {
+    /// Squares of at least `area` of the image; none if that is all of it.
+    pub fn new(area: f64, shape: Shape) -> Result<Option<Self>> {
+        if !(area > 0.0 && area <= 1.0) {
+            return Err(Error::new(format!("`least_area` is {area}; it must lie above 0 and be no more than 1")));
+        }
+        if area == 1.0 {
+            return Ok(None);
+        }
+        if shape.height != shape.width {
+            return Err(Error::new(format!("`least_area` cuts squares, and the images are {shape}"))
+                .help("`size` makes squares of them: `#{ size: 32 }`"));
+        }
+        Ok(Some(Self { least: ((area.sqrt() * shape.width as f64).round() as usize).max(1) }))
+    }
+
+    /// The pixels of a square drawn from `rng`, scaled to those of `image`.
+    pub fn apply(&self, image: &[u8], shape: Shape, rng: &mut Rng) -> Vec<u8> {
+        let side = shape.width;
+        let cut = self.least + rng.below(side - self.least + 1);
+        let (top, left) = (rng.below(side - cut + 1), rng.below(side - cut + 1));
+        let mut pixels = Vec::with_capacity(image.len());
+        for plane in image.chunks_exact(side * side) {
+            let rows = (top..top + cut).flat_map(|row| &plane[row * side + left..][..cut]).copied();
+            pixels.extend(bilinear(&rows.collect::<Vec<u8>>(), (cut, cut), (side, side), true));
+        }
+        pixels
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +155,29 @@ mod tests {
     fn a_crop_as_wide_as_the_image_is_refused() {
         let error = Augment { flip: false, crop: 3, fill: Fill::Zero }.check(SHAPE).unwrap_err();
         assert_eq!(error.message, "`crop` is 3; it must be below 3, the shorter side of the images");
+    }
+
+    #[test]
+    fn zooming_shows_a_square_of_at_least_the_area() {
+        let shape = Shape { channels: 2, height: 10, width: 10 };
+        let image: Vec<u8> = (0..200).map(|place| (place % 100) as u8).collect();
+        let zoom = Zoom::new(0.5, shape).unwrap().unwrap();
+        let mut rng = Rng::new(1);
+        let mut corners: Vec<(u8, u8)> = (0..500)
+            .map(|_| {
+                let shown = zoom.apply(&image, shape, &mut rng);
+                assert_eq!((shown.len(), &shown[..100]), (200, &shown[100..]));
+                (shown[0], shown[99])
+            })
+            .collect();
+        corners.sort_unstable();
+        corners.dedup();
+        // Sides of 7 to 10 at every place: 16 + 9 + 4 + 1, each told by its first and last pixel.
+        assert_eq!(corners.len(), 30);
+        assert!(corners.contains(&(0, 99)) && corners.contains(&(33, 99)) && corners.contains(&(0, 66)));
+        assert_eq!(Zoom::new(1.0, shape).unwrap(), None);
+        assert!(Zoom::new(0.0, shape).is_err() && Zoom::new(f64::NAN, shape).is_err());
+        let wide = Shape { channels: 1, height: 2, width: 3 };
+        assert!(Zoom::new(0.5, wide).unwrap_err().message.ends_with("the images are 3x2 grey"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::augment::{Augment, Fill};
+use super::augment::{Augment, Fill, Zoom};
 use super::images::Images;
 use crate::error::{Error, Result};
 use crate::options;
@@ -19,6 +19,9 @@ options! {
         pub crop: usize = 0,
         /// What the padding of `crop` holds: `zero`, or `reflect`, the image mirrored at its edge.
         pub fill: String = "zero".into(),
+        /// Cut a random square of at least this share of its area out of each image, and bring it back to its size: 0.5 is
+        /// the `distorted` cut of Lucic et al. 2019, drawn anew in each epoch. 1 leaves images whole.
+        pub least_area: f64 = 1.0,
     }
 }
 
@@ -68,6 +71,7 @@ pub struct Batches {
     size: usize,
     rng: Rng,
     augment: Augment,
+    zoom: Option<Zoom>,
     device: Device,
     /// The order of the epoch drawn last.
     epoch: Mutex<Option<(u64, Arc<[u32]>)>>,
@@ -93,6 +97,7 @@ impl Batches {
         });
         let augment = Augment { flip: options.flip, crop: options.crop, fill: Fill::named(&options.fill)? };
         augment.check(images.shape())?;
+        let zoom = Zoom::new(options.least_area, images.shape())?;
         Ok(Self {
             images: images.clone(),
             targets,
@@ -101,6 +106,7 @@ impl Batches {
             size,
             rng: Rng::new(options.seed).stream("data::batches"),
             augment,
+            zoom,
             device: Device::Cpu,
             epoch: Mutex::new(None),
         })
@@ -140,10 +146,16 @@ impl Batches {
     pub fn batch(&self, k: u64) -> Result<Batch> {
         let indices = self.indices(k);
         let mut rng = self.rng.stream("augment").at(k);
+        // Cuts have draws of their own, so that they do not shift the others.
+        let mut cuts = self.rng.stream("cut").at(k);
         let shape = self.images.shape();
         let mut pixels = vec![0; self.size * shape.bytes()];
         for (target, index) in pixels.chunks_exact_mut(shape.bytes()).zip(&indices) {
-            self.augment.apply(self.images.image(*index as usize), target, shape, &mut rng);
+            let image = self.images.image(*index as usize);
+            match &self.zoom {
+                Some(zoom) => self.augment.apply(&zoom.apply(image, shape, &mut cuts), target, shape, &mut rng),
+                None => self.augment.apply(image, target, shape, &mut rng),
+            }
         }
         let images = Images::new(shape, pixels)?.tensor(&self.device)?;
         let (labels, probs) = match &self.targets {

@@ -49,7 +49,7 @@ impl Dataset {
         let rng = Rng::new(seed).stream("data::keep_labels");
         let mut indices = Vec::new();
         // A share of 0 asks for no truth, so it does for images without labels too.
-        let members = if share > 0.0 { self.truth()?.by_class() } else { Vec::new() };
+        let members = if share > 0.0 { self.by_class()? } else { Vec::new() };
         for (class, members) in members.iter().enumerate().filter(|(_, members)| !members.is_empty()) {
             let kept = ((share * members.len() as f64).round() as usize).max(1);
             let order = rng.at(class as u64).permutation(members.len());
@@ -74,7 +74,7 @@ impl Dataset {
         }
         let mut known = vec![None; self.n()];
         if !budget.indices.is_empty() {
-            let labels = self.truth()?.labels();
+            let labels = self.labels();
             for &index in &budget.indices {
                 let Some(place) = known.get_mut(index as usize) else {
                     return Err(Error::new(format!(
@@ -83,7 +83,13 @@ impl Dataset {
                         self.n()
                     )));
                 };
-                *place = Some(labels[index as usize]);
+                *place = labels[index as usize];
+                if place.is_none() {
+                    return Err(Error::new(format!(
+                        "the label budget names image {index} of `{}`, which has no label",
+                        self.name()
+                    )));
+                }
             }
         }
         Ok(PartlyLabelled {

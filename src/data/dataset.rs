@@ -18,8 +18,43 @@ use crate::table;
 pub struct Dataset {
     name: String,
     images: Images,
-    truth: Option<Truth>,
+    knowledge: Knowledge,
     origin: String,
+}
+
+/// What is known about the images.
+#[derive(Debug, Clone)]
+enum Knowledge {
+    Nothing,
+    /// The labels of some, as in sets that come with more images than labels.
+    Some {
+        labels: Arc<[Option<u32>]>,
+        classes: Arc<[String]>,
+    },
+    All(Truth),
+}
+
+impl Knowledge {
+    /// `labels` as far as there are any.
+    fn of(labels: Vec<Option<u32>>, classes: Arc<[String]>) -> Result<Self> {
+        if classes.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        match labels.iter().copied().collect::<Option<Vec<u32>>>() {
+            Some(all) => Ok(Self::All(Truth::new(all, classes.to_vec())?)),
+            None => Ok(Self::Some { labels: labels.into(), classes }),
+        }
+    }
+
+    fn select(&self, indices: &[u32]) -> Result<Self> {
+        match self {
+            Self::Nothing => Ok(Self::Nothing),
+            Self::Some { labels, classes } => {
+                Self::of(indices.iter().map(|index| labels[*index as usize]).collect(), classes.clone())
+            }
+            Self::All(truth) => Ok(Self::All(truth.select(indices))),
+        }
+    }
 }
 
 /// What the images really show. For reports and metrics: no method may ask for it, which `tests/it/layers.rs` holds.
@@ -111,7 +146,29 @@ impl Dataset {
                 truth.labels().len()
             )));
         }
-        Ok(Self { name, images, truth, origin: origin.into() })
+        let knowledge = truth.map_or(Knowledge::Nothing, Knowledge::All);
+        Ok(Self { name, images, knowledge, origin: origin.into() })
+    }
+
+    /// A set of which some images have a label, or all or none of them.
+    pub(super) fn partly(
+        name: &str,
+        images: Images,
+        labels: Vec<Option<u32>>,
+        classes: Vec<String>,
+        origin: String,
+    ) -> Result<Self> {
+        let bare = Self::new(name, images, None, origin)?;
+        if labels.len() != bare.n() {
+            return Err(Error::bug(format!("`{name}` has {} images and {} places for labels", bare.n(), labels.len())));
+        }
+        if let Some(label) = labels.iter().flatten().find(|label| **label as usize >= classes.len()) {
+            return Err(Error::new(format!(
+                "`{name}` has the label {label}; there are {} classes, from 0",
+                classes.len()
+            )));
+        }
+        Ok(Self { knowledge: Knowledge::of(labels, classes.into())?, ..bare })
     }
 
     /// What reports call it: `fashion-mnist-10k/train`.
@@ -141,15 +198,54 @@ impl Dataset {
 
     /// What the classes are called; empty when nothing is known about the images.
     pub fn classes(&self) -> &[String] {
-        self.truth.as_ref().map_or(&[], Truth::classes)
+        match &self.knowledge {
+            Knowledge::Nothing => &[],
+            Knowledge::Some { classes, .. } => classes,
+            Knowledge::All(truth) => truth.classes(),
+        }
     }
 
-    /// The truth, for reports and metrics; an error for a set without labels.
+    /// The truth about every image, for reports and metrics; an error for a set that lacks labels.
     pub fn truth(&self) -> Result<&Truth> {
-        self.truth.as_ref().ok_or_else(|| {
-            Error::new(format!("`{}` has no labels", self.name))
-                .help("put the images of each class in a folder of their own")
-        })
+        match &self.knowledge {
+            Knowledge::All(truth) => Ok(truth),
+            Knowledge::Nothing => Err(Error::new(format!("`{}` has no labels", self.name))
+                .help("put the images of each class in a folder of their own")),
+            Knowledge::Some { labels, .. } => Err(Error::new(format!(
+                "`{}` has labels for {} of its {} images, and every one is needed here",
+                self.name,
+                labels.iter().flatten().count(),
+                labels.len()
+            ))),
+        }
+    }
+
+    /// The label of each image as far as there are labels, for reports and the label budget.
+    pub fn labels(&self) -> Vec<Option<u32>> {
+        match &self.knowledge {
+            Knowledge::Nothing => vec![None; self.n()],
+            Knowledge::Some { labels, .. } => labels.to_vec(),
+            Knowledge::All(truth) => truth.labels().iter().copied().map(Some).collect(),
+        }
+    }
+
+    /// How many images are known to be of each class.
+    pub fn counts(&self) -> Vec<usize> {
+        counts(self.labels().into_iter().flatten(), self.classes().len())
+    }
+
+    /// The images that are known to be of each class, in order; an error for a set without labels.
+    pub(super) fn by_class(&self) -> Result<Vec<Vec<u32>>> {
+        if let Knowledge::Nothing = self.knowledge {
+            self.truth()?;
+        }
+        let mut members = vec![Vec::new(); self.classes().len()];
+        for (index, label) in self.labels().into_iter().enumerate() {
+            if let Some(label) = label {
+                members[label as usize].push(index as u32);
+            }
+        }
+        Ok(members)
     }
 
     /// The label of the class called `name`.
@@ -167,9 +263,9 @@ impl Dataset {
 
     /// Shuffled batches with every label, as long as there are labels: for loops of one's own.
     pub fn batches(&self, size: usize, options: &BatchOptions) -> Result<Batches> {
-        match self.truth {
-            Some(_) => self.keep_labels(1.0, 0)?.known_batches(size, options),
-            None => self.keep_labels(0.0, 0)?.batches(size, options),
+        match self.labels().iter().any(Option::is_some) {
+            true => self.keep_labels(1.0, 0)?.known_batches(size, options),
+            false => self.keep_labels(0.0, 0)?.batches(size, options),
         }
     }
 
@@ -181,7 +277,7 @@ impl Dataset {
             "classes": self.classes(),
             "splits": [{
                 "name": part,
-                "counts": self.truth.as_ref().map_or_else(|| vec![self.n()], Truth::counts),
+                "counts": if self.classes().is_empty() { vec![self.n()] } else { self.counts() },
                 "labelled": known.map(PartlyLabelled::known_counts).unwrap_or_default(),
             }],
             "facts": { "images": self.n(), "size": self.shape().to_string(), "origin": self.origin, "sha256": self.hash() },
@@ -191,47 +287,10 @@ impl Dataset {
     /// The images at `indices` with what is known about them, under the name `name`.
     pub fn select(&self, name: impl Into<String>, indices: &[u32]) -> Result<Self> {
         let images = self.images.select(indices)?;
-        Self::new(name, images, self.truth.as_ref().map(|truth| truth.select(indices)), self.origin.clone())
-    }
-
-    /// The same images with `change` made to all of them, such as another size.
-    pub(super) fn map_images(&self, change: impl FnOnce(&Images) -> Result<Images>) -> Result<Self> {
-        Self::new(self.name.clone(), change(&self.images)?, self.truth.clone(), self.origin.clone())
-    }
-
-    /// Two parts by the fixed rule: in each class the first 80% of the images, rounded, are for training and the
-    /// rest for testing; the order stays. Neighbours in a file are often alike (frames of one film, pictures of
-    /// one session), so a class is cut once and not shuffled.
-    pub(super) fn split(self, name: &str) -> Result<Splits> {
-        let members = match &self.truth {
-            Some(truth) => truth.by_class(),
-            None => vec![(0..self.n() as u32).collect()],
-        };
-        let (mut train, mut test) = (Vec::new(), Vec::new());
-        for (label, members) in members.iter().enumerate() {
-            if members.len() < 2 {
-                let class = self.classes().get(label).map_or("the set", String::as_str);
-                return Err(Error::new(format!(
-                    "`{class}` has {} images; 2 are needed, one to train with and one to test with",
-                    members.len()
-                )));
-            }
-            let cut = (TRAIN_SHARE * members.len() as f64).round() as usize;
-            let (head, tail) = members.split_at(cut.clamp(1, members.len() - 1));
-            train.extend_from_slice(head);
-            test.extend_from_slice(tail);
-        }
-        train.sort_unstable();
-        test.sort_unstable();
-        Ok(Splits {
-            train: self.select(format!("{name}/train"), &train)?,
-            test: self.select(format!("{name}/test"), &test)?,
-        })
+        let bare = Self::new(name, images, None, self.origin.clone())?;
+        Ok(Self { knowledge: self.knowledge.select(indices)?, ..bare })
     }
 }
-
-/// The share of each class that is for training when a set has no split of its own.
-const TRAIN_SHARE: f64 = 0.8;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -243,23 +302,6 @@ pub(super) mod tests {
         let images = Images::new(shape, (0..labels.len() as u8).collect()).unwrap();
         let classes = (0..classes).map(|class| format!("class {class}")).collect();
         Dataset::new("tiny", images, Some(Truth::new(labels, classes).unwrap()), "a test").unwrap()
-    }
-
-    #[test]
-    fn a_split_cuts_each_class_once_and_keeps_the_order() {
-        let splits = tiny(vec![0, 1, 0, 1, 0, 0, 1, 0], 2).split("tiny").unwrap();
-        // Class 0 is at 0 2 4 5 7 (4 to train), class 1 at 1 3 6 (2 to train).
-        assert_eq!(splits.train.images().pixels(), [0, 1, 2, 3, 4, 5]);
-        assert_eq!(splits.train.truth().unwrap().labels(), [0, 1, 0, 1, 0, 0]);
-        assert_eq!(splits.test.images().pixels(), [6, 7]);
-        assert_eq!(splits.test.truth().unwrap().labels(), [1, 0]);
-        assert_eq!(splits.test.name(), "tiny/test");
-    }
-
-    #[test]
-    fn a_class_of_one_image_cannot_be_split() {
-        let error = tiny(vec![0, 0, 1], 2).split("tiny").unwrap_err();
-        assert_eq!(error.message, "`class 1` has 1 images; 2 are needed, one to train with and one to test with");
     }
 
     #[test]
@@ -289,6 +331,24 @@ pub(super) mod tests {
         assert_eq!(record["splits"], json!([{ "name": "tiny", "counts": [4, 2], "labelled": [2, 1] }]));
         assert_eq!((&record["facts"]["size"], &record["facts"]["images"]), (&json!("1x1 grey"), &json!(6)));
         assert_eq!(record["facts"]["sha256"], data.hash());
+    }
+
+    #[test]
+    fn a_set_may_know_the_labels_of_some_images_alone() {
+        let shape = Shape { channels: 1, height: 1, width: 1 };
+        let of = |labels: &[Option<u32>]| {
+            let images = Images::new(shape, vec![0; labels.len()])?;
+            Dataset::partly("few", images, labels.to_vec(), vec!["a".into(), "b".into()], "a test".into())
+        };
+        let data = of(&[Some(1), None, Some(0), None]).unwrap();
+        assert_eq!((data.counts(), data.labels()[1]), (vec![1, 1], None));
+        let message = data.truth().unwrap_err().message;
+        assert_eq!(message, "`few` has labels for 2 of its 4 images, and every one is needed here");
+        let known = data.keep_labels(1.0, 1).unwrap();
+        assert_eq!((known.n(), known.known()), (4, &[Some(1), None, Some(0), None][..]));
+        assert_eq!(data.batches(2, &BatchOptions::default()).unwrap().n(), 2);
+        assert_eq!(data.select("two", &[2, 0]).unwrap().truth().unwrap().labels(), [0, 1]);
+        assert!(of(&[Some(2), None]).unwrap_err().message.contains("has the label 2; there are 2 classes"));
     }
 
     #[test]

@@ -2,13 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use image::DynamicImage;
-use rayon::prelude::*;
-
-use super::dataset::{Dataset, Splits, Truth};
-use super::fit::{Fit, opaque, planes, recolour, square};
-use super::images::{Images, Shape};
-use super::{LoadOptions, Place, Source};
+use super::LoadOptions;
+use super::part::{Files, Opened, Part};
+use super::source::{AS_IT_IS, Home, Source};
 use crate::error::{Error, Result, file};
 
 pub(super) const FOLDER: Source = Source {
@@ -20,9 +16,10 @@ pub(super) const FOLDER: Source = Source {
           grey when every file is. What is transparent shows white. Other files and hidden ones are passed over.",
     origin: "the folder `path`",
     licence: "that of the images",
-    takes_path: true,
-    load,
-    locate: || Place::Given,
+    home: Home::Given("photos"),
+    takes: &[],
+    usual: AS_IT_IS,
+    open,
 };
 
 /// An image file, and its class if it lies in a class folder.
@@ -31,20 +28,19 @@ struct Entry {
     class: Option<usize>,
 }
 
-fn load(options: &LoadOptions) -> Result<Splits> {
-    let Some(path) = &options.path else {
-        return Err(Error::new("the data source `folder` was given no `path`")
-            .help("say where the images are: `#{ path: \"photos\" }`"));
-    };
-    let root = Path::new(path);
-    let name = root.file_name().map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned());
-    let fit = options.fit()?;
-    let parts = ["train", "test"].map(|part| root.join(part));
+fn open(root: &Path, _: &LoadOptions) -> Result<Opened> {
+    open_parts(root, "test")
+}
+
+/// Class folders in `root`, or in its folders `train` and `test`, which may be called otherwise.
+pub(super) fn open_parts(root: &Path, test: &str) -> Result<Opened> {
+    let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    let origin = root.display().to_string();
+    let parts = ["train", test].map(|part| root.join(part));
     if !parts.iter().all(|part| part.is_dir()) {
         let classes = class_folders(root)?;
-        let entries = entries(root, &classes)?;
-        let images = images(&entries, options.size, fit)?;
-        return dataset(&name, images, &entries, classes, path)?.split(&name);
+        let train = part(entries(root, &classes)?);
+        return Ok(Opened { classes, train, test: None, origin, name });
     }
     let classes = class_folders(&parts[0])?;
     let test_classes = class_folders(&parts[1])?;
@@ -55,24 +51,20 @@ fn load(options: &LoadOptions) -> Result<Splits> {
             parts[0].display()
         )));
     }
-    let [train, test] = [entries(&parts[0], &classes)?, entries(&parts[1], &classes)?];
-    let n_train = train.len();
-    let all: Vec<Entry> = train.into_iter().chain(test).collect();
-    // Read together, so that both parts have one size and one number of channels.
-    let images = images(&all, options.size, fit)?;
-    let part = |name: String, range: std::ops::Range<usize>| {
-        let places: Vec<u32> = range.clone().map(|place| place as u32).collect();
-        dataset(&name, images.select(&places)?, &all[range], classes.clone(), path)
-    };
-    Ok(Splits {
-        train: part(format!("{name}/train"), 0..n_train)?,
-        test: part(format!("{name}/test"), n_train..all.len())?,
-    })
+    let [train, test] = [part(entries(&parts[0], &classes)?), part(entries(&parts[1], &classes)?)];
+    Ok(Opened { classes, train, test: Some(test), origin, name })
 }
 
-fn dataset(name: &str, images: Images, entries: &[Entry], classes: Vec<String>, origin: &str) -> Result<Dataset> {
-    let labels: Option<Vec<u32>> = entries.iter().map(|entry| entry.class.map(|class| class as u32)).collect();
-    Dataset::new(name, images, labels.map(|labels| Truth::new(labels, classes)).transpose()?, origin)
+fn part(entries: Vec<Entry>) -> Part {
+    let labels = entries.iter().map(|entry| entry.class.map(|class| class as u32)).collect();
+    Part::new(Files(entries.into_iter().map(|entry| entry.path).collect()), labels)
+}
+
+/// Every image file in `folder` and in the folders inside it, by name.
+pub(super) fn all_images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = Vec::new();
+    collect(folder, 0, &mut entries)?;
+    Ok(entries.into_iter().map(|entry| entry.path).collect())
 }
 
 /// What `folder` holds, hidden entries left out, by name.
@@ -133,48 +125,9 @@ fn collect(folder: &Path, class: usize, entries: &mut Vec<Entry>) -> Result<()> 
     Ok(())
 }
 
-/// Every file as an image of one shape.
-fn images(entries: &[Entry], size: Option<usize>, fit: Fit) -> Result<Images> {
-    let read = |entry: &Entry| -> Result<(Shape, Vec<u8>)> {
-        let picture = open(&entry.path)?;
-        Ok(planes(&match size {
-            Some(side) => square(picture, side, fit),
-            None => picture,
-        }))
-    };
-    let all = entries.par_iter().map(read).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>>>()?;
-    let Some((first, _)) = all.first() else { return Err(Error::bug("a folder without an image was read")) };
-    let channels = all.iter().map(|(shape, _)| shape.channels).max().unwrap_or(first.channels);
-    let (height, width) = (first.height, first.width);
-    let mut pixels = Vec::with_capacity(all.len() * channels * height * width);
-    for (entry, (shape, bytes)) in entries.iter().zip(all.iter()) {
-        if (shape.height, shape.width) != (height, width) {
-            return Err(Error::new(format!(
-                "`{}` is {}x{} pixels, `{}` is {width}x{height}; all images must be of one size",
-                entry.path.display(),
-                shape.width,
-                shape.height,
-                entries[0].path.display()
-            ))
-            .help("`size` brings all of them to one: `#{ size: 32 }`"));
-        }
-        match shape.channels == channels {
-            true => pixels.extend_from_slice(bytes),
-            false => pixels.extend_from_slice(recolour(&Images::new(*shape, bytes.clone())?, channels)?.pixels()),
-        }
-    }
-    Images::new(Shape { channels, height, width }, pixels)
-}
-
-fn open(path: &Path) -> Result<DynamicImage> {
-    let reader = image::ImageReader::open(path).map_err(|error| file(path, "open", error))?;
-    // The contents decide: a JPEG file called .png is read as what it is.
-    let reader = reader.with_guessed_format().map_err(|error| file(path, "read", error))?;
-    Ok(opaque(reader.decode().map_err(|error| file(path, "read", error))?))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Splits, load};
     use super::*;
     use image::{GrayImage, Luma, Rgb, RgbImage};
 
@@ -186,7 +139,7 @@ mod tests {
     }
 
     fn load_from(root: &Path, size: Option<usize>) -> Result<Splits> {
-        load(&LoadOptions { path: Some(root.display().to_string()), size, ..Default::default() })
+        load("folder", &LoadOptions { path: Some(root.display().to_string()), size, ..Default::default() })
     }
 
     /// Two classes of five images each, one of them in a folder deeper down.
@@ -239,7 +192,7 @@ mod tests {
         let root = cats_and_dogs();
         grey(root.path(), "dog/1.png", 3, 11);
         let error = load_from(root.path(), None).unwrap_err();
-        assert!(error.message.contains("dog/1.png` is 3x3 pixels") && error.message.contains("is 2x2;"), "{error}");
+        assert!(error.message.contains("dog/1.png` is 3x3 pixels, the images before it are 2x2"), "{error}");
         assert_eq!(load_from(root.path(), Some(2)).unwrap().train.images().dims(), [8, 1, 2, 2]);
     }
 

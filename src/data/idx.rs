@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::images::{Images, Shape};
+use super::images::Shape;
 use crate::error::{Error, Result, file};
 
 /// Third byte of the magic number: unsigned bytes follow.
@@ -31,10 +31,14 @@ pub(super) fn gunzip(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
 }
 
 /// Grey images from an IDX file of three sizes.
-pub(super) fn images(bytes: &[u8], name: &str) -> Result<Images> {
+pub(super) fn images(bytes: &[u8], name: &str) -> Result<(Shape, Vec<u8>)> {
     let ([_, height, width], pixels) = parse::<3>(bytes, name)?;
-    Images::new(Shape { channels: 1, height, width }, pixels.to_vec())
-        .map_err(|error| Error::new(format!("`{name}`: {}", error.message)))
+    if height == 0 || width == 0 {
+        return Err(Error::new(format!(
+            "`{name}` holds images of {width}x{height} pixels; an image has no empty side"
+        )));
+    }
+    Ok((Shape { channels: 1, height, width }, pixels.to_vec()))
 }
 
 /// Labels below `classes` from an IDX file of one size.
@@ -96,8 +100,8 @@ pub(super) mod tests {
 
     #[test]
     fn two_images_and_their_labels() {
-        let images = images(&idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]), "images").unwrap();
-        assert_eq!((images.dims(), images.image(1)), ([2, 1, 1, 3], &[4u8, 5, 6][..]));
+        let (shape, pixels) = images(&idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]), "images").unwrap();
+        assert_eq!((shape.height, shape.width, &pixels[3..]), (1, 3, &[4u8, 5, 6][..]));
         assert_eq!(labels(&idx(&[3], &[2, 0, 1]), 3, "labels").unwrap(), [2, 0, 1]);
     }
 
@@ -113,7 +117,7 @@ pub(super) mod tests {
         assert_eq!(message(&idx(&[2, 1, 3], &[0; 7])), "`x.gz` holds 23 bytes where 22 were expected");
         assert_eq!(message(&[0, 0, 8, 3, 0, 0, 0, 1]), "`x.gz` holds 8 bytes where 16 were expected");
         assert!(message(&idx(&[u32::MAX, u32::MAX, u32::MAX], &[])).contains("more than memory holds"));
-        assert!(message(&idx(&[1, 0, 3], &[])).starts_with("`x.gz`: images are [1, 0, 3]"));
+        assert!(message(&idx(&[1, 0, 3], &[])).starts_with("`x.gz` holds images of 3x0 pixels"));
         assert_eq!(
             labels(&idx(&[3], &[0, 3, 9]), 3, "y.gz").unwrap_err().message,
             "label 3 at place 1 of `y.gz` is out of range; there are 3 classes, from 0"

@@ -1,4 +1,4 @@
-//! Images of one size as bytes, shared and immutable.
+//! Images of one size as bytes, shared and immutable, in memory or in a file that is mapped into it.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::tensor::{Device, Tensor};
+use crate::tensor::{Device, Mapped, Tensor};
 
 /// A set of 8-bit images of one size, `[n, channels, height, width]` row by row. Never changes; cheap to clone.
 #[derive(Clone)]
@@ -15,8 +15,19 @@ pub struct Images(Arc<Inner>);
 struct Inner {
     n: usize,
     shape: Shape,
-    pixels: Vec<u8>,
+    pixels: Pixels,
     hash: OnceLock<String>,
+}
+
+/// Where the bytes are.
+enum Pixels {
+    Memory(Vec<u8>),
+    /// In the `length` bytes of a file from `start`.
+    Mapped {
+        file: Mapped,
+        start: usize,
+        length: usize,
+    },
 }
 
 /// The size of one image.
@@ -47,20 +58,34 @@ impl std::fmt::Display for Shape {
 impl Images {
     /// The images in `pixels`, one after the other.
     pub fn new(shape: Shape, pixels: Vec<u8>) -> Result<Self> {
+        let n = Self::count(shape, pixels.len())?;
+        Ok(Self(Arc::new(Inner { n, shape, pixels: Pixels::Memory(pixels), hash: OnceLock::new() })))
+    }
+
+    /// The images in the `length` bytes of `file` from `start`, whose hash is known to be `hash`.
+    pub(super) fn mapped(shape: Shape, file: Mapped, start: usize, length: usize, hash: String) -> Result<Self> {
+        let n = Self::count(shape, length)?;
+        if file.len() < start + length {
+            return Err(Error::bug("a mapped file is shorter than its header says"));
+        }
+        Ok(Self(Arc::new(Inner { n, shape, pixels: Pixels::Mapped { file, start, length }, hash: hash.into() })))
+    }
+
+    /// How many images of one size so many bytes are.
+    fn count(shape: Shape, bytes: usize) -> Result<usize> {
         if !matches!(shape.channels, 1 | 3) || shape.height == 0 || shape.width == 0 {
             return Err(Error::new(format!(
                 "images are [{}, {}, {}]; an image is [channels, height, width] with 1 or 3 channels and no empty side",
                 shape.channels, shape.height, shape.width
             )));
         }
-        if !pixels.len().is_multiple_of(shape.bytes()) {
+        if !bytes.is_multiple_of(shape.bytes()) {
             return Err(Error::new(format!(
-                "{} bytes are no whole number of {shape} images of {} bytes each",
-                pixels.len(),
+                "{bytes} bytes are no whole number of {shape} images of {} bytes each",
                 shape.bytes()
             )));
         }
-        Ok(Self(Arc::new(Inner { n: pixels.len() / shape.bytes(), shape, pixels, hash: OnceLock::new() })))
+        Ok(bytes / shape.bytes())
     }
 
     /// How many images there are.
@@ -81,13 +106,21 @@ impl Images {
 
     /// Every byte, image by image, channel by channel, row by row.
     pub fn pixels(&self) -> &[u8] {
-        &self.0.pixels
+        match &self.0.pixels {
+            Pixels::Memory(pixels) => pixels,
+            Pixels::Mapped { file, start, length } => &file[*start..start + length],
+        }
+    }
+
+    /// Whether the bytes stay in a file, and only those that are looked at come into memory.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.0.pixels, Pixels::Mapped { .. })
     }
 
     /// The bytes of image `index`, which lies below [`Images::n`].
     pub fn image(&self, index: usize) -> &[u8] {
         let bytes = self.shape().bytes();
-        &self.0.pixels[index * bytes..(index + 1) * bytes]
+        &self.pixels()[index * bytes..(index + 1) * bytes]
     }
 
     /// The images at `indices`, in that order.
@@ -134,14 +167,20 @@ impl Images {
     /// SHA-256 of the size and the pixels, in hexadecimal: what a cached result is kept under.
     pub fn hash(&self) -> &str {
         self.0.hash.get_or_init(|| {
-            let mut hasher = Sha256::new();
-            for side in self.dims() {
-                hasher.update((side as u64).to_le_bytes());
-            }
+            let mut hasher = hasher(self.n(), self.shape());
             hasher.update(self.pixels());
             hexadecimal(&hasher.finalize())
         })
     }
+}
+
+/// The hash of `n` images, before their bytes.
+pub(super) fn hasher(n: usize, shape: Shape) -> Sha256 {
+    let mut hasher = Sha256::new();
+    for side in [n, shape.channels, shape.height, shape.width] {
+        hasher.update((side as u64).to_le_bytes());
+    }
+    hasher
 }
 
 impl PartialEq for Images {

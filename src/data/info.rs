@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{LoadOptions, Place, SOURCES, Shape, load};
+use super::{Dataset, LoadOptions, Place, SOURCES, Shape, Splits, load_watched};
 use crate::error::Result;
+use crate::progress::Job;
 use crate::table::{self, Row};
 
 /// What a data set holds.
@@ -30,11 +31,11 @@ pub struct Info {
 }
 
 /// What the data set called `name` holds; reads it.
-pub fn info(name: &str, options: &LoadOptions) -> Result<Info> {
-    let splits = load(name, options)?;
+pub fn info(name: &str, options: &LoadOptions, job: &Job) -> Result<Info> {
+    let splits = load_watched(name, options, job)?;
     let source = table::find(SOURCES, name).or_else(|_| table::find(SOURCES, "folder"))?;
     let parts = [&splits.train, &splits.test];
-    let counts = parts.map(|part| part.truth().map(|truth| truth.counts()).unwrap_or_default());
+    let counts = parts.map(Dataset::counts);
     let classes = splits.train.classes().iter().enumerate();
     Ok(Info {
         name: name.to_string(),
@@ -46,6 +47,18 @@ pub fn info(name: &str, options: &LoadOptions) -> Result<Info> {
         classes: classes.map(|(label, class)| (class.clone(), [0, 1].map(|part| counts[part][label]))).collect(),
         hashes: parts.map(|part| part.hash().to_string()),
     })
+}
+
+/// What came of reading a set ahead of time, a line for each part.
+pub fn kept(splits: &Splits) -> String {
+    let line = |part: &Dataset| {
+        let place = match part.images().is_mapped() {
+            true => "ready in the cache",
+            false => "read anew each time: there are too few pixels for the cache, or there is no cache",
+        };
+        format!("{}: {} images of {}, {place}", part.name(), part.n(), part.shape())
+    };
+    format!("{}\n{}", line(&splits.train), line(&splits.test))
 }
 
 impl fmt::Display for Info {
@@ -68,7 +81,7 @@ impl fmt::Display for Info {
 pub fn list() -> String {
     let width = SOURCES.iter().map(|source| source.name.len()).max().unwrap_or(0);
     let line = |source: &super::Source| {
-        let place = match (source.locate)() {
+        let place = match source.locate() {
             Place::Inside => "inside the program".to_string(),
             Place::Found(folder) => format!("found in {}", folder.display()),
             Place::Given => "read from `path`".to_string(),
@@ -88,7 +101,7 @@ mod tests {
     fn the_list_names_every_source_and_the_info_counts_the_classes() {
         let listed = list();
         assert!(SOURCES.iter().all(|source| listed.contains(source.name)));
-        let info = info("fashion-mnist-10k", &LoadOptions::default()).unwrap();
+        let info = info("fashion-mnist-10k", &LoadOptions::default(), &Job::silent()).unwrap();
         assert_eq!((info.n, info.classes.len()), ([8000, 2000], 10));
         assert_eq!(info.classes[8], ("Bag".to_string(), [800, 200]));
         let text = info.to_string();

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, process};
+use std::{fs, process};
 
 use sha2::{Digest, Sha256};
 
@@ -22,11 +22,7 @@ pub struct Cache {
 impl Cache {
     /// `$FEWLAB_CACHE`, or `fewlab` in the user's cache folder; an empty `$FEWLAB_CACHE` keeps nothing.
     pub fn of_user() -> Self {
-        let folder = match env::var_os("FEWLAB_CACHE") {
-            Some(folder) => Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty()),
-            None => user_caches().map(|folder| folder.join("fewlab")),
-        };
-        Self { folder }
+        Self { folder: crate::data::cache_folder() }
     }
 
     /// A cache in `folder`, which is made when something is first kept.
@@ -85,18 +81,6 @@ fn name(parts: &[&str]) -> String {
         hasher.update(part);
     }
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The folder that this platform keeps a user's caches in.
-fn user_caches() -> Option<PathBuf> {
-    let home = || env::var_os("HOME").map(PathBuf::from);
-    if cfg!(windows) {
-        env::var_os("LOCALAPPDATA").map(PathBuf::from)
-    } else if cfg!(target_os = "macos") {
-        home().map(|home| home.join("Library/Caches"))
-    } else {
-        env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| home().map(|home| home.join(".cache")))
-    }
 }
 
 #[cfg(test)]

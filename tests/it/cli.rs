@@ -228,3 +228,28 @@ fn an_option_that_nothing_has_is_told_before_anything_is_done() {
     assert_eq!(status, Some(0));
     assert_eq!(stderr, "`ssl.epochs` was set, and the script called nothing that has it\n");
 }
+
+#[test]
+fn a_set_is_imported_once_and_found_again() {
+    let (dir, _) = script("let data = data::load(\"polygons\", #{ n: 45000, seed: 7 });\nprint(data.train.n);");
+    let cache = dir.path().join("cache");
+    let fewlab = |arguments: &[&str]| {
+        let output = fewlab(dir.path(), arguments).env("FEWLAB_CACHE", &cache).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let import = ["data", "import", "polygons", "--set", "n=45000", "--set", "seed=7"];
+    let said = fewlab(&import);
+    assert!(said.starts_with("polygons/train: 45000 images of 28x28 grey, ready in the cache\n"), "{said}");
+    assert!(said.contains("polygons/test: 7500 images of 28x28 grey, read anew each time"), "{said}");
+    let files = || -> Vec<_> {
+        let files = std::fs::read_dir(cache.join("images")).unwrap().map(|file| file.unwrap());
+        files.map(|file| (file.file_name(), file.metadata().unwrap().modified().unwrap())).collect()
+    };
+    let before = files();
+    assert_eq!((before.len(), fewlab(&["run", "script.rhai"]).as_str()), (1, "45000\n"));
+    assert_eq!(files(), before);
+    let (status, _, stderr) = run(dir.path(), &["data", "import", "polygons", "--set", "m=3"]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("has no option `m`"), "{stderr}");
+}

@@ -103,7 +103,6 @@ impl Show for Splits {
     }
 
     fn full(&self) -> Display {
-        let counts = |data: &Dataset| data.truth().map(|truth| truth.counts()).unwrap_or_default();
         let name = self.train.name().split('/').next().unwrap_or_default();
         let head = format!(
             "{} images to train with, {} to test with, {}",
@@ -113,15 +112,15 @@ impl Show for Splits {
         );
         let page = Page::new().head(name, &head).facts([("from", self.train.origin().to_string())]);
         let text = format!("{name}: {head}");
-        let Ok(truth) = self.train.truth() else {
+        if self.train.classes().is_empty() {
             return Display::text(text).on(&first_images(page, self.train.images()));
-        };
+        }
         let by_class = ByClass {
             classes: self.train.classes(),
-            columns: vec![("test", counts(&self.test)), ("train", counts(&self.train))],
+            columns: vec![("test", self.test.counts()), ("train", self.train.counts())],
             images: self.train.images(),
             says: "the first to train with",
-            members: firsts(truth.labels().iter().copied().map(Some), self.train.classes().len(), EXAMPLES),
+            members: firsts(self.train.labels().into_iter(), self.train.classes().len(), EXAMPLES),
         };
         Display::text(format!("{text}\n{}", by_class.text())).on(&page.table(&by_class.table()))
     }
@@ -137,15 +136,15 @@ impl Show for Dataset {
 
     fn full(&self) -> Display {
         let page = Page::new().head(self.name(), &sized(self.images())).facts([("from", self.origin().to_string())]);
-        let Ok(truth) = self.truth() else {
+        if self.classes().is_empty() {
             return Display::text(self.short()).on(&first_images(page, self.images()));
-        };
+        }
         let by_class = ByClass {
             classes: self.classes(),
-            columns: vec![("images", truth.counts())],
+            columns: vec![("images", self.counts())],
             images: self.images(),
             says: "the first of them",
-            members: firsts(truth.labels().iter().copied().map(Some), self.classes().len(), EXAMPLES),
+            members: firsts(self.labels().into_iter(), self.classes().len(), EXAMPLES),
         };
         Display::text(format!("{}\n{}", self.short(), by_class.text())).on(&page.table(&by_class.table()))
     }
