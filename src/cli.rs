@@ -18,7 +18,7 @@ use crate::metric::{Cache, Inception};
 use crate::options::{Settings as _, Value};
 use crate::progress::{Job, Observer, Picture, Several, Stop};
 use crate::run::diff::{Difference, differences};
-use crate::run::{About, History, Run, Status};
+use crate::run::{About, History, Run, Status, Tensorboard};
 use crate::script::display;
 use crate::script::session::on_script_thread;
 use crate::script::{Diagnostic, Display, Front, Given, Host, Mute, Session};
@@ -92,6 +92,9 @@ struct RunArguments {
     /// Shows no progress
     #[arg(long)]
     quiet: bool,
+    /// Writes what is measured and drawn as event files too: `tensorboard --logdir runs` shows them
+    #[arg(long)]
+    tensorboard: bool,
     /// Goes on with a run that was stopped
     #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["script", "set", "config", "out", "seed", "device"])]
     resume: Option<PathBuf>,
@@ -265,8 +268,11 @@ struct RunFront {
 }
 
 impl RunFront {
-    fn new(run: Arc<Run>, terminal: Arc<Terminal>, stop: Stop) -> Self {
-        let observer = Arc::new(Several(vec![run.clone() as Arc<dyn Observer>, terminal.clone()]));
+    fn new(run: Arc<Run>, terminal: Arc<Terminal>, events: Option<Arc<Tensorboard>>, stop: Stop) -> Self {
+        // The run comes first: it makes the folder that the others write into.
+        let mut observers = vec![run.clone() as Arc<dyn Observer>, terminal.clone()];
+        observers.extend(events.map(|events| events as Arc<dyn Observer>));
+        let observer = Arc::new(Several(observers));
         Self { run, terminal, observer, stop, pictures: AtomicU64::new(0) }
     }
 }
@@ -338,7 +344,8 @@ fn run_script(arguments: RunArguments) -> std::result::Result<(), Failure> {
     stop_on_interrupt(&stop)?;
     let terminal = Arc::new(Terminal::new(Manner::choose(arguments.quiet)));
     let run = Arc::new(prepared.run);
-    let front = RunFront::new(run.clone(), terminal.clone(), stop.clone());
+    let events = arguments.tensorboard.then(|| Arc::new(Tensorboard::new(run.clone())));
+    let front = RunFront::new(run.clone(), terminal.clone(), events.clone(), stop.clone());
     let host = Host::new(Box::new(front), stop, prepared.given);
     let shared = host.clone();
     // A device that is not there is said before anything is done.
@@ -350,6 +357,9 @@ fn run_script(arguments: RunArguments) -> std::result::Result<(), Failure> {
         for name in shared.untaken() {
             complain(&format!("`{name}` was set, and the script called nothing that has it"));
         }
+    }
+    if let Some(Err(error)) = events.map(|events| events.finish()) {
+        complain(&format!("TensorBoard's event file is not whole: {error}"));
     }
     conclude(&run, outcome, arguments.quiet)
 }

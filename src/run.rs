@@ -9,6 +9,7 @@
 //!   records.jsonl     one object a line: {"record": name, "n", "time", "data"}                          (record)
 //!   checkpoints/      1-rotation.safetensors, 3-gan.safetensors, and beside each what it is of
 //!   samples/          3-gan-samples-000500.png
+//!   tensorboard/      event files, with `--tensorboard`
 //!   report.html       written by `report`
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod diff;
 mod folder;
 pub mod history;
 pub mod record;
+mod tensorboard;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,7 @@ use folder::Folder;
 pub use folder::command_line;
 pub(crate) use folder::replace;
 pub use history::History;
+pub use tensorboard::Tensorboard;
 
 /// The file that says every option of a run.
 const CONFIG: &str = "config.toml";

@@ -99,6 +99,11 @@ fn jupyterlab_shows_a_session() {
 }
 
 #[test]
+fn tensorboard_reads_the_events_of_a_run() {
+    against_the_kernel(&program("events.py"), &[]);
+}
+
+#[test]
 fn the_notebooks_give_what_is_saved_in_them() {
     against_the_kernel(&program("notebooks.py"), &[]);
 }
