@@ -1,4 +1,5 @@
-//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints: what networks are made of; and k-means.
+//! Layers, norms, initialisers, optimisers, averages of weights, checkpoints: what networks are made of; and what rows of
+//! features are looked at with: k-means, principal components, t-SNE.
 //!
 //! A network is built from a [`Store`], which names each parameter by its place (`block1.conv1.weight`), draws its first
 //! values from a stream of that name, and is the list that optimisers, averages and checkpoints walk.
@@ -14,10 +15,12 @@ mod layer;
 mod norm;
 mod optimiser;
 mod param;
+mod pca;
 mod schedule;
 mod sequential;
 mod spectral;
 pub mod task;
+mod tsne;
 
 pub use average::Average;
 pub use encoder::{Classifier, ENCODERS, Encoder, EncoderRow};
@@ -32,10 +35,12 @@ pub use optimiser::{
     Adam, Clip, OPTIMISERS, Optimiser, OptimiserKind, OptimiserRow, Recipe, RmsProp, Sgd, descend, gradients,
 };
 pub use param::{Buffer, Param, Store};
+pub use pca::{Pca, eigen, pca};
 pub use schedule::{Rates, Schedule};
 pub use sequential::{Layer, Sequential, parameter};
 pub use spectral::{SpectralNorm, SpectralOptions, SpectralSide};
 pub use task::{ROTATION, Task};
+pub use tsne::{Tsne, TsneOptions, tsne, tsne_from};
 
 use crate::tensor::Tensor;
 

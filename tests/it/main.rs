@@ -9,6 +9,7 @@ mod golden_dinov2;
 mod golden_extractor;
 mod golden_heads;
 mod golden_inception;
+mod golden_looking;
 mod golden_methods;
 mod golden_metric;
 mod golden_training;
