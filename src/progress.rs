@@ -43,6 +43,18 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
+impl Picture {
+    /// Whether it has no colour.
+    pub fn is_grey(&self) -> bool {
+        self.pixels.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2])
+    }
+
+    /// The red of each pixel: all there is to a picture without colour.
+    pub fn grey(&self) -> Vec<u8> {
+        self.pixels.chunks_exact(3).map(|p| p[0]).collect()
+    }
+}
+
 /// One step of a long job.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {

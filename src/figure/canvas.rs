@@ -128,7 +128,7 @@ impl Figure {
     }
 
     /// The figure as SVG with no background. Each colour also has a class (`ink-strong`, `ink-soft`, `ink-faint`,
-    /// `ink-paper`, `ink-0` to `ink-6`) whose `color` a page may set.
+    /// `ink-paper`, `ink-0` to `ink-9`) whose `color` a page may set.
     pub fn svg(&self) -> String {
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" role=\"img\" aria-label=\"{}\" \

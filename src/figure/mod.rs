@@ -4,6 +4,7 @@
 //! A chart is a [`Figure`]: [`Figure::png`] for a terminal, a file or a notebook, [`Figure::svg`] for a page that gives it
 //! its own colours. A grid of images is a [`Picture`], as are the samples that a training run hands its observer.
 
+mod animation;
 mod axis;
 mod backend;
 mod bars;
@@ -17,13 +18,14 @@ mod number;
 mod palette;
 mod scatter;
 
+pub use animation::Animation;
 pub use bars::{Bar, Bars, bars};
 pub use canvas::Figure;
 pub use curves::{Curves, Series, curves};
 pub use frontier::{Frontier, frontier};
 pub use grid::{Grid, Images, grid};
 pub use heatmap::{Heatmap, heatmap};
-pub use scatter::{Scatter, scatter};
+pub use scatter::{Cloud, Scatter, scatter};
 
 pub(crate) use canvas::escape;
 pub(crate) use number::{count, percent, significant};
@@ -39,13 +41,12 @@ pub fn png(picture: &Picture) -> Result<Vec<u8>> {
     if picture.pixels.len() != picture.width * picture.height * 3 || picture.pixels.is_empty() {
         return Err(Error::bug(format!("a picture of {width} x {height} has {} bytes", picture.pixels.len())));
     }
-    let grey = picture.pixels.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]);
+    let grey = picture.is_grey();
     let mut file = Vec::new();
     // No filter: images made of repeated pixels and flat areas are smallest so.
     let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::NoFilter);
     let written = if grey {
-        let light: Vec<u8> = picture.pixels.chunks_exact(3).map(|p| p[0]).collect();
-        encoder.write_image(&light, width, height, image::ExtendedColorType::L8)
+        encoder.write_image(&picture.grey(), width, height, image::ExtendedColorType::L8)
     } else {
         encoder.write_image(&picture.pixels, width, height, image::ExtendedColorType::Rgb8)
     };

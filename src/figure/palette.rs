@@ -12,13 +12,23 @@ pub(crate) enum Ink {
     Faint,
     /// What lies behind, and text on a dark cell.
     Paper,
-    /// The colour of the series with this index; they repeat after the seventh.
+    /// The colour of the series with this index; they repeat after the tenth.
     Series(usize),
 }
 
-/// Blue, vermilion, green, purple, amber, sky, grey.
-const SERIES: [[u8; 3]; 7] =
-    [[0, 103, 172], [213, 94, 0], [0, 138, 103], [176, 84, 137], [201, 134, 0], [66, 159, 214], [104, 104, 110]];
+/// Blue, vermilion, green, purple, amber, sky, grey; indigo, olive and wine for a tenth class.
+const SERIES: [[u8; 3]; 10] = [
+    [0, 103, 172],
+    [213, 94, 0],
+    [0, 138, 103],
+    [176, 84, 137],
+    [201, 134, 0],
+    [66, 159, 214],
+    [104, 104, 110],
+    [74, 58, 160],
+    [120, 126, 20],
+    [136, 24, 60],
+];
 
 impl Ink {
     /// The class a page styles.
@@ -59,7 +69,8 @@ mod tests {
 
     #[test]
     fn each_ink_is_known_by_its_colour() {
-        let all = [Ink::Strong, Ink::Soft, Ink::Faint, Ink::Paper].into_iter().chain((0..7).map(Ink::Series));
+        let all =
+            [Ink::Strong, Ink::Soft, Ink::Faint, Ink::Paper].into_iter().chain((0..SERIES.len()).map(Ink::Series));
         all.for_each(|ink| assert_eq!(Ink::named(ink.rgb()), ink));
         assert_eq!(Ink::named([1, 2, 3]), Ink::Strong);
     }

@@ -4,7 +4,10 @@
 //! what a script trains on, samples from, clones and saves.
 
 pub mod arch;
+mod directions;
+mod journey;
 mod labels;
+mod latent;
 mod loss;
 mod measured;
 mod method;
@@ -16,8 +19,12 @@ mod options;
 mod penalty;
 mod sample;
 mod train;
+mod verdict;
 
 pub use arch::{ARCHITECTURES, Blueprint, COMPATS};
+pub use directions::Directions;
+pub use journey::{Along, Interpolation, Walk};
+pub use latent::{Draw, between};
 pub use loss::{Adversarial, LOSSES, Loss};
 pub use measured::{Judging, Sampler};
 pub use method::{METHODS, Method};
@@ -27,6 +34,7 @@ pub use options::{Labels, TrainOptions};
 pub use penalty::{PENALTIES, Penalty, Regulariser, Scene};
 pub use sample::Samples;
 pub use train::train;
+pub use verdict::Judged;
 
 use crate::error::Result;
 use crate::table;

@@ -2,13 +2,13 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rhai::{AST, Array, Dynamic, Engine, FnPtr, Map};
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::figure::{self, Figure};
+use crate::figure::{self, Animation, Figure};
 use crate::progress::Picture;
 use crate::script::page::{self, Page};
 use crate::script::show;
@@ -25,6 +25,8 @@ pub struct Display {
     /// A chart in lines, when the one picture is of it, two pixels to one of the chart's. `html`, if there is any, shows the
     /// chart by itself, in the colours of its page.
     pub svg: Option<String>,
+    /// What the one picture begins.
+    pub moving: Option<Arc<Animation>>,
 }
 
 /// The side that a small picture is enlarged to, in page pixels, as far as whole pixels go.
@@ -39,6 +41,13 @@ impl Display {
     /// A picture with a line of text.
     pub fn picture(text: impl Into<String>, name: impl Into<String>, picture: Picture) -> Self {
         Self { text: text.into(), pictures: vec![(name.into(), picture)], ..Self::default() }
+    }
+
+    /// An animation with a line of text.
+    pub fn animation(text: impl Into<String>, name: impl Into<String>, animation: Arc<Animation>) -> Self {
+        let first = animation.frames().first().cloned();
+        let pictures = first.map(|first| (name.into(), first)).into_iter().collect();
+        Self { text: text.into(), pictures, moving: Some(animation), ..Self::default() }
     }
 
     /// A chart with a line of text.
@@ -67,10 +76,12 @@ impl Display {
 
     /// The pictures as text, which an output may hold twice and which takes a while to make.
     fn pngs(&self) -> Result<Vec<String>> {
-        let png = |picture: &Picture| match self.size(picture).0 / picture.width.max(1) {
-            // Whoever shows the file may blend what it enlarges, so that is done here, pixel by pixel.
-            times @ 2.. => figure::png(&enlarged(picture, times)),
-            _ => figure::png(picture),
+        // Whoever shows the file may blend what it enlarges, so that is done here, pixel by pixel.
+        let png = |picture: &Picture| match (self.size(picture).0 / picture.width.max(1), &self.moving) {
+            (times @ 2.., Some(moving)) => moving.map(|frame| enlarged(frame, times)).png(),
+            (_, Some(moving)) => moving.png(),
+            (times @ 2.., None) => figure::png(&enlarged(picture, times)),
+            (_, None) => figure::png(picture),
         };
         self.pictures.iter().map(|(_, picture)| Ok(page::base64(&png(picture)?))).collect()
     }
@@ -410,6 +421,19 @@ mod tests {
         let html = display.page().unwrap().unwrap();
         assert!(html.starts_with("<div class=\"fl\"><style>") && html.trim_end().ends_with("</div>"));
         assert!(html.find("<b>a</b>").unwrap() < html.find("<img").unwrap());
+    }
+
+    #[test]
+    fn an_animation_is_a_png_that_moves() {
+        let animation = Animation::new(vec![picture(28, 14), picture(28, 14)], 1.0).unwrap();
+        let display = Display::animation("two frames", "walk", Arc::new(animation));
+        assert_eq!(kinds(&display), ["text/plain", "image/png"]);
+        assert_eq!(display.metadata()["image/png"]["width"], 224);
+        use base64::Engine as _;
+        let bundle = display.bundle().unwrap();
+        let file = base64::engine::general_purpose::STANDARD.decode(bundle["image/png"].as_str().unwrap()).unwrap();
+        let reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        assert_eq!((reader.info().animation_control().unwrap().num_frames, reader.info().width), (2, 224));
     }
 
     #[test]

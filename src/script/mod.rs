@@ -16,6 +16,7 @@ pub mod calls;
 pub mod complete;
 pub mod diagnostic;
 pub mod display;
+pub mod embedded;
 pub mod highlight;
 pub mod history;
 pub mod host;

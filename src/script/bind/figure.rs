@@ -6,7 +6,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 
 use crate::data::{Dataset, Images};
-use crate::figure::{self, Bar, Bars, Curves, Figure, Heatmap, Scatter, Series};
+use crate::figure::{self, Bar, Bars, Cloud, Curves, Figure, Heatmap, Scatter, Series};
 use crate::progress::Picture;
 use crate::script::display;
 use crate::script::manual::{Setting, settings_of};
@@ -80,7 +80,8 @@ impl Shown {
         Self { name, picture: Arc::new(picture), svg: None }
     }
 
-    fn of(name: &'static str, figure: &Figure) -> crate::Result<Self> {
+    /// A chart with a name for its file.
+    pub fn of(name: &'static str, figure: &Figure) -> crate::Result<Self> {
         Ok(Self { svg: Some(figure.svg().into()), ..Self::new(name, figure.picture(2.0)?) })
     }
 }
@@ -159,7 +160,10 @@ mod drawing {
     #[rhai_fn(return_raw)]
     pub fn scatter(ctx: NativeCallContext, groups: Map, options: Map) -> Fallible<Shown> {
         let options = args::options::<ChartOptions>(&ctx, options)?;
-        let groups = super::series_of(&ctx, &groups)?;
+        let groups = super::series_of(&ctx, &groups)?.into_iter().enumerate();
+        let groups =
+            groups.map(|(colour, group)| Cloud { name: group.name, points: group.points, colour, rings: false });
+        let groups: Vec<Cloud> = groups.collect();
         let look =
             Scatter { title: options.title, x_label: options.x_label, y_label: options.y_label, ..Scatter::default() };
         figure::scatter(&groups, &look).and_then(|figure| Shown::of("scatter", &figure)).at(&ctx)

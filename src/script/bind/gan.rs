@@ -10,8 +10,8 @@ use super::nn::Network;
 use crate::config::{Config, Origin};
 use crate::data::Labelled;
 use crate::error::Error;
-use crate::gan::{self, ARCHITECTURES, COMPATS, LOSSES, METHODS, PENALTIES, TrainOptions};
-use crate::options::{Callback, Choice, Setting as _, Settings};
+use crate::gan::{self, ARCHITECTURES, COMPATS, Draw, LOSSES, METHODS, PENALTIES, TrainOptions};
+use crate::options::{Callback, Choice, Setting as _, Settings, Value};
 use crate::script::display;
 use crate::script::history::History;
 use crate::script::manual::{Setting, settings_of};
@@ -25,6 +25,8 @@ crate::options! {
         pub seed: u64 = 1,
         /// The class of all images, by name; all classes in turn if `()`.
         pub class: Option<String> = None,
+        /// Numbers of a latent that are larger in size are drawn again; none if `()`.
+        pub truncation: Option<f64> = None,
     }
 }
 
@@ -36,7 +38,15 @@ pub(super) fn register(engine: &mut Engine) {
 }
 
 pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
-    vec![settings_of::<TrainOptions>(), settings_of::<SampleOptions>()]
+    let z = Setting {
+        name: "z",
+        expected: "a tensor",
+        doc: "The latents themselves, `[count, z_dim]`, in place of drawn ones.".into(),
+        default: Value::Unit,
+    };
+    let (name, mut sample) = settings_of::<SampleOptions>();
+    sample.push(z);
+    vec![settings_of::<TrainOptions>(), (name, sample)]
 }
 
 /// A GAN as a script holds it, with the data it learns from. Copies in variables are the same GAN; `clone` makes another.
@@ -249,10 +259,13 @@ mod using {
     /// ```
     #[rhai_fn(name = "sample", return_raw)]
     pub fn sample(ctx: NativeCallContext, gan: Gan, count: i64) -> Fallible<Samples> {
-        super::sample(&ctx, &gan, count, &SampleOptions::default())
+        super::sample(&ctx, &gan, count, &SampleOptions::default(), None)
     }
 
-    /// Generated images, with a seed, of all classes or of one.
+    /// Generated images, with a seed, of all classes or of one, of drawn latents or of given ones.
+    ///
+    /// With `truncation` numbers of a latent beyond it are drawn again (Brock et al. 2018, arXiv:1809.11096): images become more
+    /// typical and fewer in kind. It is below 1 for uniform latents, which lie between -1 and 1.
     ///
     /// ```rhai
     /// let small = data::load("fashion-mnist-10k").train.take(64);
@@ -261,8 +274,10 @@ mod using {
     /// ```
     #[rhai_fn(name = "sample", return_raw)]
     pub fn sample_with(ctx: NativeCallContext, gan: Gan, count: i64, options: Map) -> Fallible<Samples> {
+        let mut options = options;
+        let z = args::take::<Tensor>(&ctx, &mut options, "z", "a tensor of latents")?;
         let options = args::options::<SampleOptions>(&ctx, options)?;
-        super::sample(&ctx, &gan, count, &options)
+        super::sample(&ctx, &gan, count, &options, z)
     }
 
     /// A picture of samples: `rows` images down of each of `columns` classes across, the same latents at every call.
@@ -394,6 +409,20 @@ mod using {
         samples.0.images.tensor(&shared(&ctx)?.device().at(&ctx)?).at(&ctx)
     }
 
+    /// The latents that images were generated from, `[n, z_dim]`.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1 };
+    /// let gan = gan::train(small, options);
+    /// let samples = gan.sample(2);
+    /// (gan.sample(2, #{ z: samples.z }).images - samples.images).square().sum().value // => 0.0
+    /// ```
+    #[rhai_fn(get = "z", pure)]
+    pub fn sample_latents(samples: &mut Samples) -> Tensor {
+        samples.0.z.clone()
+    }
+
     /// The classes that generated images were asked to be of.
     #[rhai_fn(get = "labels", pure)]
     pub fn sample_labels(samples: &mut Samples) -> Array {
@@ -482,20 +511,34 @@ fn penalty_of(ctx: &NativeCallContext, gan: &gan::Gan, function: FnPtr) -> Falli
     args::callback_with(ctx, "penalty", function, lead)
 }
 
-fn sample(ctx: &NativeCallContext, gan: &Gan, count: i64, options: &SampleOptions) -> Fallible<Samples> {
+fn sample(
+    ctx: &NativeCallContext,
+    gan: &Gan,
+    count: i64,
+    options: &SampleOptions,
+    z: Option<Tensor>,
+) -> Fallible<Samples> {
     let count = args::count(ctx, "count", count)?;
     let host = shared(ctx)?;
     let held = gan.held().at(ctx)?;
-    let samples = match &options.class {
-        None => held.sample_evenly(count, options.seed, host.stop()),
-        Some(name) => {
-            let classes = held.classes();
-            let class = classes.iter().position(|class| class == name);
-            let class = class
-                .ok_or_else(|| crate::table::unknown("class", name, classes.iter().map(String::as_str)))
-                .at(ctx)?;
-            held.sample(&vec![class as u32; count], options.seed, host.stop())
+    let labels = match &options.class {
+        None => held.in_turn(count),
+        Some(name) => vec![held.class(name).at(ctx)?; count],
+    };
+    let latents = match z {
+        None => held.latents(count, Draw { seed: options.seed, truncation: options.truncation }).at(ctx)?,
+        Some(z) => {
+            let width = held.options.z_dim;
+            if z.dims() != [count, width] {
+                let error = Error::new(format!("`z` is {:?}", z.dims()));
+                return Err(error.help(format!("it must be [{count}, {width}]: a latent for each image"))).at(ctx);
+            }
+            if options.truncation.is_some() {
+                let error = Error::new("`truncation` is for latents that are drawn, and `z` gives them");
+                return Err(error.help("leave one of them out")).at(ctx);
+            }
+            z.to_f32s().at(ctx)?
         }
     };
-    Ok(Samples(Arc::new(samples.at(ctx)?)))
+    Ok(Samples(Arc::new(held.sample_from(latents, &labels, options.truncation, host.stop()).at(ctx)?)))
 }

@@ -7,13 +7,16 @@
 // writes one by hand is held by `tests/it/layers.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod animation;
 mod config;
 mod data;
+mod embed;
 mod figure;
 mod gan;
 mod general;
 mod history;
 mod label;
+mod looking;
 mod metric;
 mod nn;
 mod operators;
@@ -21,10 +24,12 @@ mod results;
 mod ssl;
 mod tensor;
 
+pub(in crate::script) use animation::Moving;
 pub(in crate::script) use data::Stream;
 pub(in crate::script) use figure::Shown;
 pub(in crate::script) use gan::{Gan, Samples};
 pub(in crate::script) use label::Labeller;
+pub(in crate::script) use looking::Found;
 pub(in crate::script) use metric::Judge;
 pub(in crate::script) use nn::{Network, Training};
 use rhai::{Array, Dynamic, Engine};
@@ -43,6 +48,9 @@ pub fn register(engine: &mut Engine) {
     ssl::register(engine);
     label::register(engine);
     gan::register(engine);
+    looking::register(engine);
+    animation::register(engine);
+    embed::register(engine);
     history::register(engine);
     config::register(engine);
     results::register(engine);
@@ -58,6 +66,8 @@ pub fn options() -> Vec<(&'static str, Vec<Setting>)> {
         ssl::options(),
         label::options(),
         gan::options(),
+        looking::options(),
+        embed::options(),
         figure::options(),
         metric::options(),
     ]

@@ -7,6 +7,7 @@ mod gan;
 mod history;
 mod labels;
 mod learnt;
+mod looking;
 mod metric;
 mod nn;
 mod tensor;
