@@ -34,7 +34,7 @@ impl Gan {
     /// A person asked to stop.
     pub fn sampling(&self, stop: &Stop) -> Result<Sampler> {
         Ok(Sampler {
-            generator: Arc::new(self.standing(stop)?),
+            generator: Arc::new(self.standing(None, stop)?),
             prior: Prior::named(&self.options.z)?,
             rows: self.classes().len(),
             conditional: self.conditional(),
