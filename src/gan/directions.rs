@@ -18,6 +18,9 @@ pub struct Directions {
     pub values: Vec<f64>,
 }
 
+/// What architectures call the layer that takes the latent. An embedding of it comes before the layer of that name.
+const FIRST: &[&str] = &["embed_z", "linear", "linear1"];
+
 impl Gan {
     /// The first `count` directions of SeFa (Shen & Zhou 2021, arXiv:2007.06600): the eigenvectors of `AᵀA`, where `A` is the
     /// weight by which the first layer takes the latent. A latent that is cut into parts moves in its first part.
@@ -26,8 +29,10 @@ impl Gan {
     /// There are not so many.
     pub fn directions(&self, count: usize) -> Result<Directions> {
         let params = self.sampler().store().params();
-        // Architectures call the layer that takes the latent so.
-        let weight = params.iter().find(|param| param.name() == "generator.linear.weight").map(|param| param.value());
+        let weight = FIRST.iter().find_map(|first| {
+            let name = format!("generator.{first}.weight");
+            params.iter().find(|param| param.name() == name).map(|param| param.value())
+        });
         let weight = weight.ok_or_else(|| {
             Error::new(format!("`{}` has no first linear layer to take directions from", self.sampler().architecture()))
         })?;
