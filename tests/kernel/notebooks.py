@@ -108,7 +108,7 @@ class Tutorial(unittest.TestCase):
         self.assertEqual(found, [], "\n".join([f"{path.name} gives something else than is saved in it:", *found]))
 
     def test_there_are_notebooks(self):
-        self.assertEqual([path.name[:3] for path in notebooks()], [f"0{number}_" for number in range(1, 7)])
+        self.assertEqual([path.name[:3] for path in notebooks()], [f"0{number}_" for number in range(1, 8)])
 
     def test_a_change_is_noticed(self):
         cell = nbformat.v4.new_code_cell("2 * x", execution_count=1)
