@@ -2,6 +2,7 @@
 
 use rhai::Engine;
 
+use crate::nn::INITIALISERS;
 use crate::script::manual::{self, Entry, Kind, Manual};
 use crate::script::{Host, Session, bind};
 
@@ -133,7 +134,9 @@ fn within_string(before: &str, start: usize) -> Completion {
     let word = &before[start..];
     let mut suggestions: Vec<Suggestion> = bind::choices()
         .into_iter()
-        .flat_map(|(what, names)| names.into_iter().map(move |name| Suggestion::new(name, what, "instance")))
+        .flat_map(|table| table.rows.into_iter().map(move |(name, _)| (name, table.kind)))
+        .chain(INITIALISERS.iter().map(|name| (*name, "initialiser")))
+        .map(|(name, what)| Suggestion::new(name, what, "instance"))
         .filter(|suggestion| suggestion.text.starts_with(word))
         .collect();
     suggestions.dedup_by(|a, b| a.text == b.text);

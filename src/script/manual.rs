@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::options::{Settings, Value};
-use crate::script::bind;
+use crate::script::{bind, choices};
 use crate::table;
 
 /// What an entry is to someone who writes a script.
@@ -245,7 +245,7 @@ impl Manual {
     pub fn page(&self, name: &str) -> Result<&Entry> {
         self.find(name).ok_or_else(|| {
             let error = Error::new(format!("the manual has no entry `{name}`"));
-            match self.near(name) {
+            match self.near(name).or_else(|| choices::near(name)) {
                 Some(near) => error.help(format!("a similar entry exists: `{near}`")),
                 None => error.help("`help()` lists the namespaces, `help(\"gan\")` what is in one"),
             }
@@ -262,12 +262,16 @@ impl Manual {
         })
     }
 
-    /// What to print for `help(name)`: a page, or the list of a namespace.
+    /// What to print for `help(name)`: the list of a namespace, a page, what may be chosen by that name.
     pub fn help(&self, name: &str) -> Result<String> {
         if self.namespaces().contains(name) {
             return Ok(self.namespace_text(name));
         }
-        self.page(name).map(Entry::text)
+        match (self.find(name), choices::help(name)) {
+            (Some(entry), Some(choice)) => Ok(format!("{}\n\n{choice}", entry.text())),
+            (None, Some(choice)) => Ok(choice),
+            (_, None) => self.page(name).map(Entry::text),
+        }
     }
 
     /// What to print for `help()`.
@@ -285,7 +289,9 @@ impl Manual {
         let globals: Vec<&Entry> =
             self.entries.iter().filter(|e| e.ours && e.kind == Kind::Function && !e.name.contains("::")).collect();
         text.push_str(&wrapped(globals.iter().map(|entry| entry.name.as_str()), 2, 100));
-        text.push_str("\n`help(\"gan\")` lists a namespace, `help(\"gan::train\")` shows a page, `help(value)` what a value can do.");
+        let _ = write!(text, "\nChosen by name:\n{}\n", choices::overview());
+        text.push_str("\n`help(\"gan\")` lists a namespace, `help(\"gan::train\")` shows a page, `help(\"s3gan\")` what can be chosen by that name, \
+                       `help(value)` what a value can do.");
         text
     }
 
@@ -332,7 +338,7 @@ fn listing<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
     columns(&entries.map(|entry| (entry.name.clone(), entry.summary().to_string())).collect::<Vec<_>>())
 }
 
-fn columns(lines: &[(String, String)]) -> String {
+pub(super) fn columns(lines: &[(String, String)]) -> String {
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     lines.iter().map(|(name, says)| format!("  {name:width$}  {says}")).collect::<Vec<_>>().join("\n")
 }

@@ -13,6 +13,7 @@
 pub mod args;
 pub mod bind;
 pub mod calls;
+mod choices;
 pub mod complete;
 pub mod diagnostic;
 pub mod display;

@@ -35,6 +35,7 @@ pub(in crate::script) use nn::{Network, Training};
 use rhai::{Array, Dynamic, Engine};
 pub(in crate::script) use ssl::Features;
 
+use crate::script::choices::Choices;
 use crate::script::manual::Setting;
 use crate::table::Row;
 
@@ -74,26 +75,23 @@ pub fn options() -> Vec<(&'static str, Vec<Setting>)> {
     .concat()
 }
 
-/// The choices that stand as strings in scripts: what they are, and their names.
-pub fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
+/// The tables whose rows stand as strings in scripts.
+pub fn choices() -> Vec<Choices> {
     vec![
-        names(crate::data::SOURCES),
-        names(crate::gan::METHODS),
-        names(crate::gan::LOSSES),
-        names(crate::gan::PENALTIES),
-        names(crate::gan::ARCHITECTURES),
-        names(crate::gan::COMPATS),
-        names(crate::metric::METRICS),
-        names(crate::metric::EXTRACTORS),
-        names(crate::nn::ENCODERS),
-        names(crate::nn::NORMS),
-        names(crate::nn::OPTIMISERS),
-        ("initialiser", crate::nn::INITIALISERS.to_vec()),
+        Choices::of(crate::data::SOURCES),
+        Choices::of(crate::ssl::TASKS),
+        Choices::of(crate::label::LABELLERS),
+        Choices::of(crate::gan::METHODS),
+        Choices::of(crate::gan::LOSSES),
+        Choices::of(crate::gan::PENALTIES),
+        Choices::of(crate::gan::ARCHITECTURES),
+        Choices::of(crate::gan::COMPATS),
+        Choices::of(crate::metric::METRICS),
+        Choices::of(crate::metric::EXTRACTORS),
+        Choices::of(crate::nn::ENCODERS),
+        Choices::of(crate::nn::NORMS),
+        Choices::of(crate::nn::OPTIMISERS),
     ]
-}
-
-fn names<R: Row>(rows: &'static [R]) -> (&'static str, Vec<&'static str>) {
-    (R::KIND, rows.iter().map(Row::name).collect())
 }
 
 /// The names of a table as a script's list.
