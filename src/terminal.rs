@@ -200,6 +200,7 @@ impl Observer for Terminal {
         ended.bar.finish_and_clear();
         let done = ended.pace.done();
         let mut text = match done {
+            0 if ended.pace.of == 0 => "no steps asked for".to_string(),
             0 => "was done before".to_string(),
             1 => format!("1 step in {}", duration(ended.pace.begun.elapsed())),
             _ => format!("{done} steps in {}", duration(ended.pace.begun.elapsed())),

@@ -205,6 +205,7 @@ impl Stage {
         let mut text = match standing {
             Standing::Done(summary) => {
                 let mut text = match pace.done() {
+                    0 if pace.of() == 0 => "no steps asked for".to_string(),
                     0 => "was done before".to_string(),
                     1 => format!("1 step in {took}"),
                     steps => format!("{steps} steps in {took}"),
