@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gan::Gan;
-use crate::gan::train::latents;
+use crate::nn::Prior;
 use crate::tensor::{Rng, Tensor};
 
 /// Latents drawn at a time.
@@ -27,7 +27,8 @@ impl Gan {
         let mut values = Vec::with_capacity(n * self.options.z_dim);
         for (k, first) in (0..n).step_by(CHUNK).enumerate() {
             let rows = CHUNK.min(n - first);
-            let drawn = latents(&self.options.z, &mut rng.at(k as u64), rows, self.options.z_dim, self.device())?;
+            let drawn =
+                Prior::named(&self.options.z)?.draw(&mut rng.at(k as u64), rows, self.options.z_dim, self.device())?;
             values.extend(drawn.to_f32s()?);
         }
         self.truncate(&mut values, draw.truncation, &mut rng.stream("truncation"))?;

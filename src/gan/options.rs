@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::gan::arch::{Compat, Pool, Upsample};
-use crate::nn::{Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Rates, Recipe, Schedule, SpectralSide};
+use crate::nn::{Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Prior, Rates, Recipe, Schedule, SpectralSide};
 use crate::options::{Choice, Setting, Settings as _, Value};
 
 /// Which labels the networks see.
@@ -236,9 +236,7 @@ impl TrainOptions {
         {
             return Err(Error::new(format!("the option `{name}` is {value}")).help("it must be from 0 to below 1"));
         }
-        if !["normal", "uniform"].contains(&self.z.as_str()) {
-            return Err(crate::table::unknown("distribution of latents", &self.z, ["normal", "uniform"]));
-        }
+        Prior::named(&self.z)?;
         let names: [(&str, &str, &[&'static str]); 2] = [
             ("self-supervision", &self.self_supervision, &["none", "rotation", "rotation_only"]),
             ("class loss", &self.class_loss, &["labelled", "open_set"]),

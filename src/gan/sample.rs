@@ -4,9 +4,8 @@ use crate::data::{Images, Shape};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::gan::latent::{CHUNK, Draw};
-use crate::gan::train::latents;
 use crate::gan::{Gan, Generator};
-use crate::nn::{Mode, forget_standing};
+use crate::nn::{Mode, Prior, forget_standing};
 use crate::progress::{Picture, Stop};
 use crate::tensor::{Rng, Tensor, no_grad};
 
@@ -41,7 +40,7 @@ impl Gan {
             };
             let mut z = {
                 let mut rng = rng.stream("z").at(k);
-                latents(&self.options.z, &mut rng, labels.len(), self.options.z_dim, self.device())?
+                Prior::named(&self.options.z)?.draw(&mut rng, labels.len(), self.options.z_dim, self.device())?
             };
             if truncation.is_some() {
                 let mut values = z.to_f32s()?;

@@ -9,7 +9,7 @@ use crate::gan::model::{Gan, Hook};
 use crate::gan::objective::{Asked, Values};
 use crate::gan::options::TrainOptions;
 use crate::gan::{Adversarial, Regulariser};
-use crate::nn::{Clip, Mode, Param, Rates, Trainable, gradients};
+use crate::nn::{Clip, Mode, Param, Prior, Rates, Trainable, gradients};
 use crate::progress::Job;
 use crate::tensor::{Device, Rng, Tensor, no_grad};
 
@@ -62,7 +62,12 @@ impl Training<'_, '_> {
     fn draw(&self, sub_step: u64, real_rows: &Tensor) -> Result<Draw> {
         let options = &self.gan.options;
         let (n, classes) = (options.batch, self.gan.classes.len());
-        let z = latents(&options.z, &mut self.rng.stream("z").at(sub_step), n, options.z_dim, &self.gan.device)?;
+        let z = Prior::named(&options.z)?.draw(
+            &mut self.rng.stream("z").at(sub_step),
+            n,
+            options.z_dim,
+            &self.gan.device,
+        )?;
         if options.fit_label_distribution {
             return Ok(Draw { z, labels: real_rows.clone() });
         }
@@ -193,14 +198,6 @@ impl Pieces {
 fn cut(whole: &Tensor, piece: usize, pieces: usize) -> Result<Tensor> {
     let rows = whole.dims()[0] / pieces;
     if pieces == 1 { Ok(whole.clone()) } else { whole.narrow(0, piece * rows, rows) }
-}
-
-/// Latents `[n, z_dim]` from the distribution called `z`.
-pub(super) fn latents(z: &str, rng: &mut Rng, n: usize, z_dim: usize, device: &Device) -> Result<Tensor> {
-    match z {
-        "uniform" => rng.uniform_tensor(&[n, z_dim], device)?.affine(2.0, -1.0),
-        _ => rng.normal_tensor(&[n, z_dim], device),
-    }
 }
 
 impl Trainable for Training<'_, '_> {

@@ -303,7 +303,7 @@ impl Evaluation<'_> {
         options: &EvaluateOptions,
     ) -> Score {
         let interval = match measured.interval {
-            Some(_) => format!("95%, from leaving out each of {} groups of images", Groups::COUNT),
+            Some(_) => format!("95%, from leaving out each of {} groups of samples", Groups::COUNT),
             None => "none".into(),
         };
         let of = |by: Option<&str>| by.unwrap_or_default().to_string();
