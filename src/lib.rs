@@ -8,6 +8,7 @@
 //!  main   cli   repl   jupyter    front ends: text in, text and pictures out
 //!  notebook                       numbered cells, magics, history: what the terminal and Jupyter share
 //!  script                         convert -> call -> convert; places in errors, help, display: the only layer that names rhai
+//!  study                          many runs, and what can be said of their differences
 //!  run   report                   a run's folder; a run on one page
 //!  ssl   label   gan   metric     verbs; they never import one another
 //!  nn    data    figure           the nouns they meet in
@@ -48,6 +49,7 @@ pub mod report;
 pub mod run;
 pub mod script;
 pub mod ssl;
+pub mod study;
 pub mod table;
 pub mod tensor;
 pub mod terminal;

@@ -42,7 +42,7 @@ use crate::progress::{Observer, Picture, Step};
 use folder::Folder;
 
 pub use folder::command_line;
-pub(crate) use folder::replace;
+pub(crate) use folder::{now, replace, spoken, versions};
 pub use history::History;
 pub use tensorboard::Tensorboard;
 

@@ -257,7 +257,7 @@ pub(super) fn difference(saved: &str, given: &str) -> String {
 }
 
 /// Versions of this program and of what its numbers depend on, from the lock file it was built with.
-fn versions() -> Map<String, Value> {
+pub(crate) fn versions() -> Map<String, Value> {
     let lock = include_str!("../../Cargo.lock");
     let locked = |name: &str| {
         let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
@@ -286,11 +286,11 @@ fn commit(path: &Path) -> Option<String> {
 }
 
 /// The time now: `2026-11-23 15:30:12 UTC`.
-pub(super) fn now() -> String {
+pub(crate) fn now() -> String {
     spoken(SystemTime::now())
 }
 
-fn spoken(time: SystemTime) -> String {
+pub(crate) fn spoken(time: SystemTime) -> String {
     let [year, month, day, hour, minute, second] = calendar(time);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }

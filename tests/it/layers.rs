@@ -9,6 +9,7 @@ const ROWS: &[(&[&str], bool)] = &[
     (&["main", "cli", "repl", "jupyter", "terminal"], true),
     (&["notebook"], false),
     (&["script"], false),
+    (&["study"], false),
     (&["run", "report"], true),
     (&["ssl", "label", "gan", "metric"], false),
     (&["nn", "data", "figure"], false),
