@@ -99,6 +99,10 @@ impl Front for JupyterFront {
         self.publish("display_data", json!({ "data": data, "metadata": metadata, "transient": {} }));
     }
 
+    fn replaces(&self) -> bool {
+        true
+    }
+
     fn show_again(&self, id: &str, display: &Display, first: bool) {
         let (data, metadata) = bundle(display);
         let kind = if first { "display_data" } else { "update_display_data" };

@@ -30,6 +30,10 @@ pub trait Front: Send + Sync {
     fn show_again(&self, _id: &str, display: &Display, _first: bool) {
         self.show(display);
     }
+    /// Whether what [`Front::show_again`] shows replaces what stood there.
+    fn replaces(&self) -> bool {
+        false
+    }
     /// Takes back what the cell has shown so far; with `wait` when the next output comes.
     fn clear(&self, _wait: bool) {}
     /// A line that the person types, hidden if it is `secret`.

@@ -28,6 +28,7 @@ pub mod page;
 pub mod results;
 pub mod session;
 mod show;
+mod trial;
 
 use std::sync::Arc;
 

@@ -37,6 +37,16 @@ pub fn number(value: f64) -> String {
 }
 
 impl Comparison {
+    /// Its numbers by name.
+    pub fn to_json(&self) -> Value {
+        let Some(paired) = &self.paired else { return serde_json::json!({"n": 0}) };
+        let (low, high) = paired.interval.unzip();
+        serde_json::json!({
+            "n": paired.n, "difference": paired.difference, "low": low, "high": high, "rising": paired.rising,
+            "falling": paired.falling, "wilcoxon": paired.wilcoxon, "sign": paired.sign,
+        })
+    }
+
     /// What can be said of it.
     pub fn sentence(&self) -> String {
         let Self { metric, first, second, .. } = self;

@@ -71,6 +71,24 @@ pub struct Halving {
 }
 
 impl Halving {
+    /// Comparisons by `metric` at the steps `rungs`.
+    ///
+    /// # Errors
+    /// The steps do not rise, the share is none, or it is not known which way the metric is better.
+    pub fn new(metric: &str, rungs: &[u64], keep: f64, higher: Option<bool>) -> Result<Self> {
+        if rungs.is_empty() || rungs[0] == 0 || rungs.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Error::new(format!("`rungs` is {rungs:?}")).help("it must be a list of rising steps such as [250, 500, 1000]"));
+        }
+        if !(keep > 0.0 && keep < 1.0) {
+            return Err(Error::new(format!("`keep` is {keep}")).help("it must be a share between 0 and 1"));
+        }
+        let Some(higher) = higher.or_else(|| table::direction(metric)) else {
+            return Err(Error::new(format!("whether more `{metric}` is better is not known"))
+                .help("say so with `better: \"lower\"` or `better: \"higher\"`"));
+        };
+        Ok(Self { metric: metric.to_string(), rungs: rungs.to_vec(), keep, higher })
+    }
+
     fn to_json(&self) -> Value {
         json!({"metric": self.metric, "rungs": self.rungs, "keep": self.keep, "higher": self.higher})
     }
@@ -247,6 +265,27 @@ impl Study {
     /// The record cannot be read.
     pub fn values(&self) -> Result<Vec<Reported>> {
         self.record()?.values(self.about.id)
+    }
+
+    /// How many trials stand as the word says.
+    ///
+    /// # Errors
+    /// There is no such status.
+    pub fn count(&self, word: &str) -> Result<usize> {
+        let known = ["pending", "running", "finished", "failed", "interrupted", "stopped"];
+        if !known.contains(&word) {
+            return Err(crate::table::unknown("status of a trial", word, known));
+        }
+        self.collect()?;
+        Ok(self.trials()?.iter().filter(|trial| trial.status.word() == word).count())
+    }
+
+    /// What a table of its trials allows to say, a sentence a line.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn conclusions(&self, table: &table::Table) -> Result<Vec<String>> {
+        table.conclusions(&self.trials()?, &self.values()?)
     }
 
     /// What its trials left.

@@ -125,6 +125,17 @@ pub struct Trial {
     pub borrowed: bool,
 }
 
+impl Trial {
+    /// The trial as a map.
+    pub fn to_json(&self) -> Value {
+        serde_json::json!({
+            "number": self.number, "params": self.params, "seed": self.seed, "status": self.status.word(),
+            "error": self.error, "place": self.place, "host": self.host, "device": self.device, "seconds": self.seconds,
+            "peak_memory": self.peak_memory, "command": self.command, "folder": self.folder.display().to_string(),
+        })
+    }
+}
+
 /// A number that a trial reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reported {

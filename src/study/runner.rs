@@ -38,6 +38,13 @@ pub struct Running {
     pub program: PathBuf,
 }
 
+impl Running {
+    /// Gigabytes as bytes.
+    pub fn gigabytes(count: f64) -> u64 {
+        (count * 1e9) as u64
+    }
+}
+
 /// A trial at work.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Live {

@@ -57,6 +57,39 @@ pub fn direction(metric: &str) -> Option<bool> {
     }
 }
 
+/// Which way is better, in words: `lower` or `higher`.
+///
+/// # Errors
+/// It is another word.
+pub fn better(word: Option<&str>) -> Result<Option<bool>> {
+    match word {
+        None => Ok(None),
+        Some("lower") => Ok(Some(false)),
+        Some("higher") => Ok(Some(true)),
+        Some(other) => Err(Error::new(format!("`better` is `{other}`")).help("it must be \"lower\" or \"higher\"")),
+    }
+}
+
+impl Row {
+    /// The row as a map: its parameters, then what was measured.
+    pub fn to_json(&self, by: &[String]) -> Value {
+        let mut map: Map<String, Value> =
+            by.iter().zip(&self.key).map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect();
+        map.insert("n".into(), self.values.len().into());
+        let of = |pick: fn(&Summary) -> f64| self.summary.as_ref().map_or(Value::Null, |summary| pick(summary).into());
+        map.insert("median".into(), of(|summary| summary.median));
+        map.insert("mean".into(), of(|summary| summary.mean));
+        let interval = self.summary.as_ref().and_then(|summary| summary.interval);
+        map.insert("low".into(), interval.map_or(Value::Null, |(low, _)| low.into()));
+        map.insert("high".into(), interval.map_or(Value::Null, |(_, high)| high.into()));
+        map.insert("least".into(), of(|summary| summary.least));
+        map.insert("greatest".into(), of(|summary| summary.greatest));
+        map.insert("failed".into(), self.failed.len().into());
+        map.insert("missing".into(), self.missing.into());
+        Value::Object(map)
+    }
+}
+
 /// The last value of `metric` that each trial reported, and the names it knows.
 pub fn last_values(values: &[Reported], metric: &str) -> BTreeMap<i64, f64> {
     let mut found: BTreeMap<i64, (f64, u64, f64)> = BTreeMap::new();

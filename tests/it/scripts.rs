@@ -10,6 +10,7 @@ const SHORT: &[(&str, &[&str])] = &[
     ("scripts/pipeline.rhai", &["data={data}", "steps=3", "epochs=1", "width=8"]),
     ("scripts/methods.rhai", &["data={data}", "method=clustering_ss", "steps=2", "epochs=1", "width=8", "clusters=5"]),
     ("scripts/bench/gan_step.rhai", &["channels=8", "batch=4", "steps=2"]),
+    ("scripts/studies/toy.rhai", &["steps=3"]),
 ];
 
 fn scripts(folder: &Path, found: &mut Vec<String>) {

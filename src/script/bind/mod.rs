@@ -22,6 +22,7 @@ mod nn;
 mod operators;
 mod results;
 mod ssl;
+mod study;
 mod tensor;
 
 pub(in crate::script) use animation::Moving;
@@ -34,6 +35,7 @@ pub(in crate::script) use metric::Judge;
 pub(in crate::script) use nn::{Network, Training};
 use rhai::{Array, Dynamic, Engine};
 pub(in crate::script) use ssl::Features;
+pub(in crate::script) use study::{Comparison, StudyTable};
 
 use crate::script::choices::Choices;
 use crate::script::manual::Setting;
@@ -57,6 +59,7 @@ pub fn register(engine: &mut Engine) {
     results::register(engine);
     figure::register(engine);
     metric::register(engine);
+    study::register(engine);
 }
 
 /// The options of every function that takes them.
@@ -71,6 +74,7 @@ pub fn options() -> Vec<(&'static str, Vec<Setting>)> {
         embed::options(),
         figure::options(),
         metric::options(),
+        study::options(),
     ]
     .concat()
 }

@@ -10,6 +10,7 @@ mod learnt;
 mod looking;
 mod metric;
 mod nn;
+mod study;
 mod tensor;
 mod value;
 
@@ -19,6 +20,7 @@ use crate::figure::Grid;
 use crate::progress::Picture;
 use crate::script::display::rounded;
 use crate::script::page::Cell;
+pub(super) use study::state as study_state;
 pub(super) use value::{array, map};
 
 /// Images side by side, each made large enough to be seen; about as many across as down for 0 columns.
