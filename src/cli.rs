@@ -68,6 +68,11 @@ enum Command {
         #[command(subcommand)]
         what: RunsCommand,
     },
+    /// Tries a script with many settings and seeds, and compares them
+    Study {
+        #[command(subcommand)]
+        what: crate::study_cli::StudyCommand,
+    },
     /// Writes the report of a run again
     Report {
         /// The folder of the run
@@ -211,6 +216,7 @@ pub fn main() -> ExitCode {
         Command::Doctor => doctor().map_err(Failure::from),
         Command::Data { what } => about_data(what).map_err(Failure::from),
         Command::Runs { what: RunsCommand::Diff { a, b } } => compare(&a, &b).map_err(Failure::from),
+        Command::Study { what } => study(what).map_err(Failure::from),
         Command::Report { run_dir } => rewrite_report(&run_dir).map_err(Failure::from),
     };
     match answer {
@@ -508,6 +514,12 @@ fn compare(a: &Path, b: &Path) -> Result<()> {
         .collect();
     say(&display::table(&["", "", &a.facts.id, &b.facts.id], &rows));
     Ok(())
+}
+
+fn study(what: crate::study_cli::StudyCommand) -> Result<()> {
+    let stop = Stop::default();
+    stop_on_interrupt(&stop)?;
+    crate::study_cli::main(what, &stop)
 }
 
 fn rewrite_report(run_dir: &Path) -> Result<()> {

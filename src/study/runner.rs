@@ -87,6 +87,22 @@ pub struct State {
     pub estimate: Option<String>,
 }
 
+impl State {
+    /// How it stands, in a line.
+    pub fn line(&self) -> String {
+        let mut said = format!("{}: {} of {} trials done", self.study, self.finished, self.total);
+        for (count, word) in [(self.failed, "failed"), (self.stopped, "stopped")] {
+            if count > 0 {
+                said.push_str(&format!(", {count} {word}"));
+            }
+        }
+        if let (Some(estimate), true) = (&self.estimate, self.finished + self.failed + self.stopped < self.total) {
+            said.push_str(&format!("; {estimate} to go"));
+        }
+        said
+    }
+}
+
 /// Who watches a study.
 pub trait Watcher {
     /// Something changed; called a few times a second at most.

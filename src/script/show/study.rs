@@ -71,13 +71,7 @@ fn trials_shown(said: &str, trials: &[Trial]) -> Display {
 
 /// A study while it runs.
 pub(in crate::script) fn state(state: &State) -> Display {
-    let mut said = format!("{} of {} trials done", state.finished, state.total);
-    for (count, word) in [(state.failed, "failed"), (state.stopped, "stopped")] {
-        if count > 0 {
-            said.push_str(&format!(", {count} {word}"));
-        }
-    }
-    let estimate = state.estimate.clone().map_or_else(String::new, |estimate| format!("{estimate} to go"));
+    let said = state.line();
     let header = ["trial", "parameters", "stage", "step", "time", "memory", "latest"];
     let mut table = Table::new(&header);
     let mut rows = Vec::new();
@@ -97,18 +91,25 @@ pub(in crate::script) fn state(state: &State) -> Display {
         rows.push(row);
     }
     let share = state.finished as f64 / state.total.max(1) as f64;
-    let mut bar = Table::new(&["", "", ""]);
-    bar.row([Cell::Text(said.clone()), Cell::Bar(share), Cell::Text(estimate.clone())]);
+    let mut bar = Table::new(&["", ""]);
+    bar.row([Cell::Bar(share), Cell::Text(said.clone())]);
     let page = Page::new().head("study", &state.study).table(&bar);
     let page = if rows.is_empty() { page } else { page.table(&table) };
-    let mut text = format!("{}: {said}", state.study);
-    if !estimate.is_empty() {
-        text.push_str(&format!("; {estimate}"));
-    }
+    let mut text = said;
     if !rows.is_empty() {
         text.push_str(&format!("\n{}", display::table(&header, &rows)));
     }
     Display::text(text).on(&page)
+}
+
+/// A study's trials as text.
+pub fn study_text(study: &Study) -> String {
+    study.full().text
+}
+
+/// A study's table as text.
+pub fn study_table_text(table: &table::Table, conclusions: &[String]) -> String {
+    StudyTable { table: table.clone(), conclusions: conclusions.to_vec() }.full().text
 }
 
 impl Show for StudyTable {

@@ -82,8 +82,7 @@ impl Watcher for Shown<'_> {
             front.show_again(&self.id, &study_state(state), self.first);
             self.first = false;
         } else if self.done.is_some_and(|before| before != done) {
-            let text = study_state(state).text;
-            front.complain(text.lines().next().unwrap_or_default());
+            front.complain(&state.line());
         }
         self.done = Some(done);
     }
