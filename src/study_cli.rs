@@ -20,6 +20,7 @@ pub enum StudyCommand {
     Run(RunArguments),
     /// Lists the studies
     List {
+        /// Where they lie
         #[command(flatten)]
         place: PlaceArguments,
     },
@@ -36,6 +37,7 @@ pub enum StudyCommand {
         /// Which way is better: lower or higher
         #[arg(long)]
         better: Option<String>,
+        /// Where it lies
         #[command(flatten)]
         place: PlaceArguments,
     },
@@ -43,8 +45,10 @@ pub enum StudyCommand {
     Resume {
         /// Its name
         name: String,
+        /// How its trials are run
         #[command(flatten)]
         how: HowArguments,
+        /// Where it lies
         #[command(flatten)]
         place: PlaceArguments,
     },
@@ -142,8 +146,11 @@ fn value(text: &str) -> Value {
 
 fn seeds(text: &str) -> std::result::Result<Vec<u64>, String> {
     let wrong = "expected a number of seeds, or seeds such as `1,5,7`".to_string();
-    let numbers: Vec<u64> =
-        text.split(',').map(|part| part.trim().parse::<u64>()).collect::<std::result::Result<_, _>>().map_err(|_| wrong.clone())?;
+    let numbers: Vec<u64> = text
+        .split(',')
+        .map(|part| part.trim().parse::<u64>())
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| wrong.clone())?;
     match (numbers.as_slice(), text.contains(',')) {
         ([0], false) => Err(wrong),
         ([count], false) => Ok((1..=*count).collect()),
@@ -188,7 +195,8 @@ fn run(arguments: &RunArguments, stop: &Stop) -> Result<()> {
         let seeds = arguments.seeds.iter().map(|seed| Choice::One((*seed).into())).collect();
         parameters.push((plan::SEED.into(), Choice::Any(seeds)));
     }
-    let stem = Path::new(&arguments.script).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let stem =
+        Path::new(&arguments.script).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let study = Study::plan(&Asked {
         name: arguments.name.clone().unwrap_or(stem),
         kind: "grid".into(),
@@ -223,13 +231,22 @@ fn go(study: &Study, how: &HowArguments, stop: &Stop) -> Result<()> {
 fn list(root: &Path) -> Result<()> {
     let studies = Study::all(root)?;
     if studies.is_empty() {
-        say(&format!("there are no studies in `{}`; `fewlab study run SCRIPT --grid name=1,2` makes one", root.display()));
+        say(&format!(
+            "there are no studies in `{}`; `fewlab study run SCRIPT --grid name=1,2` makes one",
+            root.display()
+        ));
     }
     for study in studies {
         study.collect()?;
         let trials = study.trials()?;
         let done = trials.iter().filter(|trial| trial.status.word() == "finished").count();
-        say(&format!("{}  {} of {}: {done} of {} trials finished", study.name(), study.kind(), study.script(), trials.len()));
+        say(&format!(
+            "{}  {} of {}: {done} of {} trials finished",
+            study.name(),
+            study.kind(),
+            study.script(),
+            trials.len()
+        ));
     }
     Ok(())
 }

@@ -91,13 +91,20 @@ pub fn run_here(host: &Host, study: &Study, trial: &Trial, folder: &Path) -> Res
 }
 
 fn about(study: &Study, trial: &Trial, text: &str, given: &Given, host: &Host) -> Result<About> {
-    let stem = Path::new(study.script()).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let stem =
+        Path::new(study.script()).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let values = trial.params.values().map(plan::text);
     Ok(About {
         name: std::iter::once(stem).chain(values).collect::<Vec<_>>().join("-"),
         path: study.script().to_string(),
         script: text.to_string(),
-        params: given.params.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect::<BTreeMap<_, _>>().into_iter().collect(),
+        params: given
+            .params
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
+            .collect(),
         seed: trial.seed,
         device: tensor::device_name(&host.device()?),
         threads: rayon::current_num_threads(),
@@ -126,7 +133,8 @@ fn conclude(
             .append(true)
             .open(output)
             .map_err(|error| Error::new(format!("cannot write `{}`: {error}", output.display())))?;
-        writeln!(file, "{diagnostic}").map_err(|error| Error::new(format!("cannot write `{}`: {error}", output.display())))?;
+        writeln!(file, "{diagnostic}")
+            .map_err(|error| Error::new(format!("cannot write `{}`: {error}", output.display())))?;
     }
     Ok(Outcome {
         status: status.word().into(),

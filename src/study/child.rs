@@ -60,7 +60,9 @@ pub fn run(job: &Job, stop: &Stop, watch: &mut dyn FnMut(Option<u64>) -> Verdict
         Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
     }
     // Somebody may have finished it since it was listed.
-    if outcome::run_of(folder).and_then(|dir| run::read_facts(&dir).ok()).is_some_and(|facts| facts.status == run::Status::Finished)
+    if outcome::run_of(folder)
+        .and_then(|dir| run::read_facts(&dir).ok())
+        .is_some_and(|facts| facts.status == run::Status::Finished)
         && let Some(known) = Outcome::read(folder)
     {
         return Ok(Some(known));
@@ -81,15 +83,16 @@ pub fn run(job: &Job, stop: &Stop, watch: &mut dyn FnMut(Option<u64>) -> Verdict
     command.current_dir(&job.directory).stdin(Stdio::null()).stdout(share()?).stderr(share()?);
     apart(&mut command);
     let (began, clock) = (SystemTime::now(), Instant::now());
-    let mut child = command
-        .spawn()
-        .map_err(|error| Error::new(format!("cannot start `{}`: {error}", job.program.display())))?;
+    let mut child =
+        command.spawn().map_err(|error| Error::new(format!("cannot start `{}`: {error}", job.program.display())))?;
     let mut peak = None;
     let mut asked: Option<Instant> = None;
     let mut limit = None;
     let mut halted = false;
     let ended = loop {
-        if let Some(ended) = child.try_wait().map_err(|error| Error::new(format!("cannot wait for a trial: {error}")))? {
+        if let Some(ended) =
+            child.try_wait().map_err(|error| Error::new(format!("cannot wait for a trial: {error}")))?
+        {
             break ended;
         }
         let memory = memory_of(child.id());
@@ -216,7 +219,8 @@ pub fn machine_memory() -> Option<(u64, u64)> {
     };
     let (total, free) = (field("MemTotal:")?, field("MemAvailable:")?);
     // A container may have less than its machine.
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let limit =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
     Some((limit.map_or(total, |limit| limit.min(total)), limit.map_or(free, |limit| limit.min(free))))
 }
 

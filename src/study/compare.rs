@@ -51,12 +51,20 @@ impl Comparison {
     pub fn sentence(&self) -> String {
         let Self { metric, first, second, .. } = self;
         let Some(paired) = &self.paired else {
-            return format!("Nothing can be said of `{second}` against `{first}`: no pair of trials has both {metric} values.");
+            return format!(
+                "Nothing can be said of `{second}` against `{first}`: no pair of trials has both {metric} values."
+            );
         };
         let (n, by) = (paired.n, number(paired.difference.abs()));
         let more = if paired.difference > 0.0 { "higher" } else { "lower" };
         let better = match self.higher {
-            Some(higher) if paired.difference != 0.0 => if higher == (paired.difference > 0.0) { ", which is better" } else { ", which is worse" },
+            Some(higher) if paired.difference != 0.0 => {
+                if higher == (paired.difference > 0.0) {
+                    ", which is better"
+                } else {
+                    ", which is worse"
+                }
+            }
             _ => "",
         };
         let Some((low, high)) = paired.interval else {
@@ -80,7 +88,11 @@ impl Comparison {
         };
         if low > 0.0 || high < 0.0 {
             let agree = if paired.difference > 0.0 { paired.rising } else { paired.falling };
-            let disagree = if paired.smallest <= 0.05 && paired.wilcoxon > 0.05 { " The two disagree: take it as a hint." } else { "" };
+            let disagree = if paired.smallest <= 0.05 && paired.wilcoxon > 0.05 {
+                " The two disagree: take it as a hint."
+            } else {
+                ""
+            };
             format!(
                 "With `{second}`, {metric} is {by} {more} than with `{first}`{better} ({sure} of the difference {interval}, \
                  {agree} of {n} pairs agree; {ranks}).{disagree}"
@@ -212,7 +224,9 @@ impl Table {
                 self.metric
             )]);
         };
-        let mean = |row: &Row| row.summary.as_ref().map_or(f64::NAN, |summary| if higher { -summary.mean } else { summary.mean });
+        let mean = |row: &Row| {
+            row.summary.as_ref().map_or(f64::NAN, |summary| if higher { -summary.mean } else { summary.mean })
+        };
         let Some(best) = rows.iter().min_by(|a, b| mean(a).total_cmp(&mean(b))) else { return Ok(Vec::new()) };
         let name = |row: &Row| format!("`{}`", table::named(&self.by, &row.key));
         let params = |row: &Row| -> Map<String, Value> {
@@ -220,8 +234,10 @@ impl Table {
         };
         let (mut apart, mut close) = (Vec::new(), Vec::new());
         for row in rows.iter().filter(|row| row.key != best.key) {
-            let found = compare(trials, values, [&params(best), &params(row)], &self.metric, self.higher, rows.len() - 1)?;
-            let outside = found.paired.as_ref().and_then(|p| p.interval).is_some_and(|(low, high)| low > 0.0 || high < 0.0);
+            let found =
+                compare(trials, values, [&params(best), &params(row)], &self.metric, self.higher, rows.len() - 1)?;
+            let outside =
+                found.paired.as_ref().and_then(|p| p.interval).is_some_and(|(low, high)| low > 0.0 || high < 0.0);
             if outside { apart.push(name(row)) } else { close.push(name(row)) }
         }
         let word = if higher { "highest" } else { "lowest" };
@@ -233,10 +249,7 @@ impl Table {
             let joint = if close.is_empty() { ", and it is told apart from" } else { "; it is told apart from" };
             said.push_str(&format!("{joint} {}", listed(&apart)));
         }
-        said.push_str(&format!(
-            " (paired differences, 95% intervals for {} comparisons at once).",
-            rows.len() - 1
-        ));
+        said.push_str(&format!(" (paired differences, 95% intervals for {} comparisons at once).", rows.len() - 1));
         Ok(vec![said])
     }
 }
@@ -308,9 +321,15 @@ mod tests {
     #[test]
     fn what_cannot_be_told_apart_is_said_so() {
         let said = two(&[61.2, 58.9, 63.0], &[61.9, 55.0, 63.5]);
-        assert!(said.starts_with("`method=s3gan` and `method=biggan` cannot be told apart: fd is on average 0.9"), "{said}");
+        assert!(
+            said.starts_with("`method=s3gan` and `method=biggan` cannot be told apart: fd is on average 0.9"),
+            "{said}"
+        );
         assert!(two(&[1.0], &[2.0]).starts_with("One pair alone: fd is 1 higher with `method=s3gan`"));
-        assert_eq!(two(&[1.0, 2.0], &[1.0, 2.0]), "`method=s3gan` and `method=biggan` gave the same fd in all 2 pairs.");
+        assert_eq!(
+            two(&[1.0, 2.0], &[1.0, 2.0]),
+            "`method=s3gan` and `method=biggan` gave the same fd in all 2 pairs."
+        );
     }
 
     #[test]

@@ -40,7 +40,8 @@ fn take(at: &Path, path: &str, found: &mut Vec<(String, String, String)>) -> Res
     found.push((hash(text.as_bytes()), path.to_string(), text));
     for name in imports {
         let with_ending = if Path::new(&name).extension().is_none() { format!("{name}.rhai") } else { name };
-        let beside = |path: &Path| path.parent().map_or_else(|| PathBuf::from(&with_ending), |dir| dir.join(&with_ending));
+        let beside =
+            |path: &Path| path.parent().map_or_else(|| PathBuf::from(&with_ending), |dir| dir.join(&with_ending));
         let (file, shown) = (beside(at), beside(Path::new(path)).display().to_string());
         // An import that is not there fails with its line when the script runs.
         if file.exists() && !found.iter().any(|(_, known, _)| *known == shown) {
@@ -70,7 +71,8 @@ pub fn hash(bytes: &[u8]) -> String {
 pub fn of(scripts: &Scripts, directory: &Path, setting: &Setting, device: &str) -> Result<String> {
     let mut inputs = Vec::new();
     for (name, value) in &setting.params {
-        let Some(path) = value.as_str().map(|text| directory.join(text)).filter(|path| value != "" && path.exists()) else {
+        let Some(path) = value.as_str().map(|text| directory.join(text)).filter(|path| value != "" && path.exists())
+        else {
             continue;
         };
         inputs.push((name.clone(), contents(&path)?));

@@ -77,7 +77,8 @@ impl Halving {
     /// The steps do not rise, the share is none, or it is not known which way the metric is better.
     pub fn new(metric: &str, rungs: &[u64], keep: f64, higher: Option<bool>) -> Result<Self> {
         if rungs.is_empty() || rungs[0] == 0 || rungs.windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(Error::new(format!("`rungs` is {rungs:?}")).help("it must be a list of rising steps such as [250, 500, 1000]"));
+            return Err(Error::new(format!("`rungs` is {rungs:?}"))
+                .help("it must be a list of rising steps such as [250, 500, 1000]"));
         }
         if !(keep > 0.0 && keep < 1.0) {
             return Err(Error::new(format!("`keep` is {keep}")).help("it must be a share between 0 and 1"));
@@ -132,7 +133,8 @@ impl Study {
                 setting,
                 identity: identity::of(&scripts, &directory, setting, &asked.device)?,
                 command: crate::run::command_line(
-                    &[vec!["fewlab".into()], words(&asked.script, &asked.device, &setting.params, setting.seed)].concat(),
+                    &[vec!["fewlab".into()], words(&asked.script, &asked.device, &setting.params, setting.seed)]
+                        .concat(),
                 ),
             });
         }
@@ -235,14 +237,16 @@ impl Study {
     pub fn collect(&self) -> Result<()> {
         let mut record = self.record()?;
         for trial in record.trials(self.about.id)? {
-            let ended = matches!(trial.status, record::Status::Finished | record::Status::Failed | record::Status::Stopped);
+            let ended =
+                matches!(trial.status, record::Status::Finished | record::Status::Failed | record::Status::Stopped);
             if ended || trial.borrowed {
                 continue;
             }
             if let Some(found) = outcome::collect(&trial.folder)? {
                 record.keep(trial.id, &found)?;
             } else {
-                let status = if outcome::at_work(&trial.folder) { record::Status::Running } else { record::Status::Pending };
+                let status =
+                    if outcome::at_work(&trial.folder) { record::Status::Running } else { record::Status::Pending };
                 if status != trial.status {
                     record.mark(trial.id, status)?;
                 }

@@ -193,8 +193,7 @@ pub fn reported(dir: &Path) -> (Vec<Reported>, Vec<(String, u64, String)>) {
 }
 
 fn files(dir: &Path, pictures: Vec<(String, u64, String)>) -> Vec<Artefact> {
-    let artefact =
-        |kind: &str, name: String, step, path| Artefact { trial: 0, kind: kind.into(), name, step, path };
+    let artefact = |kind: &str, name: String, step, path| Artefact { trial: 0, kind: kind.into(), name, step, path };
     let mut found = vec![artefact("run", "run".into(), None, dir.to_path_buf())];
     if dir.join("report.html").exists() {
         found.push(artefact("report", "report".into(), None, dir.join("report.html")));

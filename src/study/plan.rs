@@ -42,15 +42,17 @@ impl Distribution {
             Self::Uniform(low, high) if !(low.is_finite() && high.is_finite() && low < high) => {
                 wrong(format!("`study::uniform` goes from {low} to {high}"), "from a number to a greater one")
             }
-            Self::LogUniform(low, high) if !(low > 0.0 && high.is_finite() && low < high) => {
-                wrong(format!("`study::log_uniform` goes from {low} to {high}"), "from a number above 0 to a greater one")
-            }
+            Self::LogUniform(low, high) if !(low > 0.0 && high.is_finite() && low < high) => wrong(
+                format!("`study::log_uniform` goes from {low} to {high}"),
+                "from a number above 0 to a greater one",
+            ),
             Self::Normal(mean, deviation) if !(mean.is_finite() && deviation.is_finite() && deviation > 0.0) => {
                 wrong(format!("`study::normal` has the deviation {deviation}"), "a number above 0")
             }
-            Self::Whole(low, high) if low > high => {
-                wrong(format!("`study::whole` goes from {low} to {high}"), "from a whole number to one that is not less")
-            }
+            Self::Whole(low, high) if low > high => wrong(
+                format!("`study::whole` goes from {low} to {high}"),
+                "from a whole number to one that is not less",
+            ),
             fine => Ok(fine),
         }
     }
@@ -163,7 +165,9 @@ fn seeds(parameters: &[(String, Choice)]) -> Result<(Vec<u64>, Vec<(String, Choi
                 seeds.push(seed);
             }
             _ => {
-                return Err(Error::new("a seed is no whole number from 0").help("give a list such as `seed: [1, 2, 3]`"));
+                return Err(
+                    Error::new("a seed is no whole number from 0").help("give a list such as `seed: [1, 2, 3]`")
+                );
             }
         }
     }

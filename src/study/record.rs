@@ -249,7 +249,8 @@ impl Record {
     /// # Errors
     /// The record cannot be read.
     pub fn studies(&self) -> Result<Vec<Kept>> {
-        let mut query = self.file.prepare("SELECT id, name, kind, script, plan, created FROM study ORDER BY id").map_err(sql)?;
+        let mut query =
+            self.file.prepare("SELECT id, name, kind, script, plan, created FROM study ORDER BY id").map_err(sql)?;
         let rows = query.query_map([], kept).map_err(sql)?;
         rows.collect::<rusqlite::Result<_>>().map_err(sql)
     }
@@ -278,7 +279,10 @@ impl Record {
         let main = scripts.first().ok_or_else(|| Error::bug("a study was planned without its script"))?;
         for (hash, path, text) in scripts {
             write
-                .execute("INSERT OR IGNORE INTO script (hash, path, text) VALUES (?1, ?2, ?3)", params![hash, path, text])
+                .execute(
+                    "INSERT OR IGNORE INTO script (hash, path, text) VALUES (?1, ?2, ?3)",
+                    params![hash, path, text],
+                )
                 .map_err(sql)?;
         }
         write
@@ -293,7 +297,10 @@ impl Record {
         write.execute("UPDATE trial SET planned = 0 WHERE study = ?1", [study]).map_err(sql)?;
         for trial in wanted {
             let known = write
-                .execute("UPDATE trial SET planned = 1 WHERE study = ?1 AND identity = ?2", params![study, trial.identity])
+                .execute(
+                    "UPDATE trial SET planned = 1 WHERE study = ?1 AND identity = ?2",
+                    params![study, trial.identity],
+                )
                 .map_err(sql)?;
             if known > 0 {
                 continue;
@@ -538,7 +545,9 @@ fn borrow(write: &Connection, root: &Path, id: i64, identity: &str) -> Result<()
     let columns = "status, host, device, threads, versions, revision, started, ended, seconds, peak_memory";
     write
         .execute(
-            &format!("UPDATE trial SET ({columns}, same_as) = (SELECT {columns}, id FROM trial WHERE id = ?2) WHERE id = ?1"),
+            &format!(
+                "UPDATE trial SET ({columns}, same_as) = (SELECT {columns}, id FROM trial WHERE id = ?2) WHERE id = ?1"
+            ),
             params![id, other],
         )
         .map_err(sql)?;
@@ -549,7 +558,10 @@ fn borrow(write: &Connection, root: &Path, id: i64, identity: &str) -> Result<()
         )
         .map_err(sql)?;
     write
-        .execute("INSERT INTO artefact SELECT ?1, kind, name, step, path FROM artefact WHERE trial = ?2", params![id, other])
+        .execute(
+            "INSERT INTO artefact SELECT ?1, kind, name, step, path FROM artefact WHERE trial = ?2",
+            params![id, other],
+        )
         .map(drop)
         .map_err(sql)
 }

@@ -144,8 +144,10 @@ impl Study {
     /// As for [`Study::run`].
     pub fn run_here(&self, running: &Running, stop: &Stop, watcher: &mut dyn Watcher, here: Here<'_>) -> Result<Ended> {
         if self.halving().is_some() {
-            return Err(Error::new("trials of `study::halving` are stopped and go on, which needs processes of their own")
-                .help("run it with `on: \"local\"`"));
+            return Err(Error::new(
+                "trials of `study::halving` are stopped and go on, which needs processes of their own",
+            )
+            .help("run it with `on: \"local\"`"));
         }
         Runner::new(self, running, stop, watcher, Some(here))?.run()
     }
@@ -191,7 +193,20 @@ impl<'a> Runner<'a> {
         }
         let record = study.record()?;
         let jobs = if here.is_some() { 1 } else { running.jobs.max(1) };
-        Ok(Self { study, running, jobs, stop, watcher, here, record, scripts: scripts.hash(), costs: Costs::default(), ran: 0, last: None, told: false })
+        Ok(Self {
+            study,
+            running,
+            jobs,
+            stop,
+            watcher,
+            here,
+            record,
+            scripts: scripts.hash(),
+            costs: Costs::default(),
+            ran: 0,
+            last: None,
+            told: false,
+        })
     }
 
     fn run(mut self) -> Result<Ended> {
@@ -266,7 +281,13 @@ impl<'a> Runner<'a> {
             self.watcher.note(&format!(
                 "at step {rung} {} of the settings go on: {}",
                 keep,
-                active.iter().map(|trial| plan::said(&trial.params)).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+                active
+                    .iter()
+                    .map(|trial| plan::said(&trial.params))
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ));
         }
         self.batch(&active, None)
@@ -319,7 +340,8 @@ impl<'a> Runner<'a> {
     fn pool(&mut self, trials: &[Trial], until: Until<'_>) -> Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (if self.running.threads > 0 { self.running.threads } else { cores } / self.jobs).max(1);
-        let program = if self.running.program.as_os_str().is_empty() { child::program()? } else { self.running.program.clone() };
+        let program =
+            if self.running.program.as_os_str().is_empty() { child::program()? } else { self.running.program.clone() };
         let queue = Mutex::new((0..trials.len()).collect::<VecDeque<usize>>());
         let halt = Stop::default();
         let (tell, told) = mpsc::channel::<Event>();
@@ -339,7 +361,8 @@ impl<'a> Runner<'a> {
                 seconds: self.running.seconds,
             }
         };
-        let jobs: Vec<Vec<Job>> = (0..self.jobs).map(|slot| (0..trials.len()).map(|index| job(index, slot)).collect()).collect();
+        let jobs: Vec<Vec<Job>> =
+            (0..self.jobs).map(|slot| (0..trials.len()).map(|index| job(index, slot)).collect()).collect();
         let (queue, halt) = (&queue, &halt);
         std::thread::scope(|scope| {
             for slot in &jobs {
@@ -453,7 +476,8 @@ impl<'a> Runner<'a> {
         }
         self.study.collect()?;
         let now = self.study.trials()?;
-        let left: Vec<Trial> = now.into_iter().filter(|trial| others.iter().any(|other| other.id == trial.id)).collect();
+        let left: Vec<Trial> =
+            now.into_iter().filter(|trial| others.iter().any(|other| other.id == trial.id)).collect();
         self.batch(&left, until)
     }
 

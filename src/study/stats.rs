@@ -81,7 +81,8 @@ pub fn paired_of(pairs: &[(f64, f64)], comparisons: usize) -> Option<Paired> {
     }
     let differences: Vec<f64> = pairs.iter().map(|(first, second)| second - first).collect();
     let difference = mean(&differences);
-    let interval = half_width(&differences, difference, 0.05 / comparisons.max(1) as f64).map(|half| (difference - half, difference + half));
+    let interval = half_width(&differences, difference, 0.05 / comparisons.max(1) as f64)
+        .map(|half| (difference - half, difference + half));
     let rising = differences.iter().filter(|d| **d > 0.0).count();
     let falling = differences.iter().filter(|d| **d < 0.0).count();
     Some(Paired {

@@ -52,7 +52,9 @@ pub fn direction(metric: &str) -> Option<bool> {
         "fd" | "fid" | "kid" | "fd_per_class" | "ms_ssim" => Some(false),
         "is" | "precision" | "recall" | "density" | "coverage" => Some(true),
         _ if plain.ends_with("accuracy") => Some(true),
-        _ if plain == "loss" || plain.ends_with("_loss") || plain == "error" || plain.ends_with("_error") => Some(false),
+        _ if plain == "loss" || plain.ends_with("_loss") || plain == "error" || plain.ends_with("_error") => {
+            Some(false)
+        }
         _ => None,
     }
 }

@@ -20,6 +20,7 @@ mod metric_properties;
 mod readme;
 mod scripting;
 mod scripts;
+mod study;
 mod suite;
 mod tables;
 mod training;

@@ -30,7 +30,8 @@ const SHOWN: usize = 60;
 
 fn trials_shown(said: &str, trials: &[Trial]) -> Display {
     let count = |status| trials.iter().filter(|trial| trial.status == status).count();
-    let statuses = [Status::Finished, Status::Running, Status::Failed, Status::Stopped, Status::Interrupted, Status::Pending];
+    let statuses =
+        [Status::Finished, Status::Running, Status::Failed, Status::Stopped, Status::Interrupted, Status::Pending];
     let counts = statuses.into_iter().filter(|status| count(*status) > 0);
     let counts: Vec<String> = counts.map(|status| format!("{} {}", count(status), status.word())).collect();
     let said = format!("{said}: {} trials, {}", trials.len(), counts.join(", "));
@@ -41,7 +42,8 @@ fn trials_shown(said: &str, trials: &[Trial]) -> Display {
         let error = trial.error.as_deref().map_or_else(String::new, |error| {
             trial.place.as_ref().map_or_else(|| error.to_string(), |place| format!("{place}: {error}"))
         });
-        let status = if trial.borrowed { format!("{} before", trial.status.word()) } else { trial.status.word().into() };
+        let status =
+            if trial.borrowed { format!("{} before", trial.status.word()) } else { trial.status.word().into() };
         let row = vec![
             trial.number.to_string(),
             plan::said(&trial.params),
@@ -158,7 +160,8 @@ fn cells(row: &Row, higher: Option<bool>) -> Vec<String> {
     let none = || "–".to_string();
     match &row.summary {
         Some(summary) => {
-            let interval = summary.interval.map_or_else(none, |(low, high)| format!("{} to {}", number(low), number(high)));
+            let interval =
+                summary.interval.map_or_else(none, |(low, high)| format!("{} to {}", number(low), number(high)));
             cells.extend([number(summary.median), number(summary.mean), interval]);
             match higher {
                 Some(true) => cells.push(number(summary.greatest)),

@@ -239,7 +239,9 @@ fn choices(ctx: &NativeCallContext, parameters: Map) -> Fallible<Vec<(String, Ch
 
 fn choice(ctx: &NativeCallContext, name: &str, value: Dynamic) -> Fallible<Choice> {
     match value.read_lock::<Array>() {
-        Some(items) => items.iter().map(|item| single(ctx, name, item.clone())).collect::<Fallible<_>>().map(Choice::Any),
+        Some(items) => {
+            items.iter().map(|item| single(ctx, name, item.clone())).collect::<Fallible<_>>().map(Choice::Any)
+        }
         None => single(ctx, name, value.clone()),
     }
 }

@@ -57,9 +57,8 @@ fn run(ctx: &NativeCallContext, study: &Study, options: &RunOptions) -> Fallible
     let mut shown = Shown { host: &host, id: host.fresh_id(), first: true, done: None };
     let ended = match options.on.as_str() {
         "local" => study.run(&running, host.stop(), &mut shown),
-        "here" => study.run_here(&running, host.stop(), &mut shown, &mut |trial, folder| {
-            run_here(&host, study, trial, folder)
-        }),
+        "here" => study
+            .run_here(&running, host.stop(), &mut shown, &mut |trial, folder| run_here(&host, study, trial, folder)),
         other => Err(Error::new(format!("a study cannot run on `{other}`")).help("`on` is \"local\" or \"here\"")),
     };
     ended.map(drop).at(ctx)

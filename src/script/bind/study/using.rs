@@ -25,7 +25,13 @@ pub mod functions {
     /// s.table(["weight"], "score", #{ better: "lower" }).rows[0].n // => 3
     /// ```
     #[rhai_fn(name = "table", return_raw, volatile)]
-    pub fn table_with(ctx: NativeCallContext, study: Study, by: Array, metric: &str, options: Map) -> Fallible<StudyTable> {
+    pub fn table_with(
+        ctx: NativeCallContext,
+        study: Study,
+        by: Array,
+        metric: &str,
+        options: Map,
+    ) -> Fallible<StudyTable> {
         let options: TableOptions = args::options(&ctx, options)?;
         let by = args::names(&ctx, "by", &by)?;
         let higher = better(&ctx, options.better.as_deref())?;
@@ -57,7 +63,13 @@ pub mod functions {
     /// s.compare(#{ weight: 0.5 }, #{ weight: 1.0 }, "score").n // => 3
     /// ```
     #[rhai_fn(name = "compare", return_raw, volatile)]
-    pub fn compare_alone(ctx: NativeCallContext, study: Study, first: Map, second: Map, metric: &str) -> Fallible<Comparison> {
+    pub fn compare_alone(
+        ctx: NativeCallContext,
+        study: Study,
+        first: Map,
+        second: Map,
+        metric: &str,
+    ) -> Fallible<Comparison> {
         compare_with(ctx, study, first, second, metric, Map::new())
     }
 
@@ -184,7 +196,9 @@ fn dynamic(value: Value) -> Dynamic {
     match value {
         Value::Null => Dynamic::UNIT,
         Value::Bool(v) => v.into(),
-        Value::Number(v) => v.as_i64().map_or_else(|| Dynamic::from_float(v.as_f64().unwrap_or(f64::NAN)), Dynamic::from_int),
+        Value::Number(v) => {
+            v.as_i64().map_or_else(|| Dynamic::from_float(v.as_f64().unwrap_or(f64::NAN)), Dynamic::from_int)
+        }
         Value::String(v) => v.into(),
         Value::Array(items) => Dynamic::from_array(items.into_iter().map(dynamic).collect()),
         Value::Object(map) => {
