@@ -73,6 +73,7 @@ pub fn run_here(host: &Host, study: &Study, trial: &Trial, folder: &Path) -> Res
     let text = std::fs::read_to_string(&script).map_err(|error| file(&script, "read", error))?;
     let given = Given {
         params: trial.params.iter().map(|(name, value)| (name.clone(), plan::text(value))).collect(),
+        files: std::collections::BTreeMap::new(),
         seed: Some(trial.seed),
         device: host.given().device.clone(),
     };
