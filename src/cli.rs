@@ -1,5 +1,7 @@
 //! The command line: what the `fewlab` command can be asked for, and how it answers.
 
+mod study;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Write as _;
@@ -71,7 +73,7 @@ enum Command {
     /// Tries a script with many settings and seeds, and compares them
     Study {
         #[command(subcommand)]
-        what: crate::study_cli::StudyCommand,
+        what: study::StudyCommand,
     },
     /// Writes the report of a run again
     Report {
@@ -516,10 +518,10 @@ fn compare(a: &Path, b: &Path) -> Result<()> {
     Ok(())
 }
 
-fn study(what: crate::study_cli::StudyCommand) -> Result<()> {
+fn study(what: study::StudyCommand) -> Result<()> {
     let stop = Stop::default();
     stop_on_interrupt(&stop)?;
-    crate::study_cli::main(what, &stop)
+    study::main(what, &stop)
 }
 
 fn rewrite_report(run_dir: &Path) -> Result<()> {

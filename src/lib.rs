@@ -50,7 +50,6 @@ pub mod run;
 pub mod script;
 pub mod ssl;
 pub mod study;
-pub mod study_cli;
 pub mod table;
 pub mod tensor;
 pub mod terminal;

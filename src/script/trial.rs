@@ -69,6 +69,11 @@ pub fn run_here(host: &Host, study: &Study, trial: &Trial, folder: &Path) -> Res
         .create(true)
         .open(&path)
         .map_err(|error| file(&path, "write", error))?;
+    // Held until the trial has ended, as a process of its own would.
+    if matches!(output.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
+        return Err(Error::new(format!("trial {} is at work in another process", trial.number))
+            .help("run the study when that is done; what it finds is then known"));
+    }
     let script = study.directory().join(study.script());
     let text = std::fs::read_to_string(&script).map_err(|error| file(&script, "read", error))?;
     let given = Given {

@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(
             two(&[61.2, 58.9, 63.0], &[55.1, 54.0, 57.7]),
             "With `method=s3gan`, fd is 5.433 lower than with `method=biggan`, which is better (95% interval of the difference \
-             -6.966 to -3.901, 3 of 3 pairs agree; 3 pairs are too few for a rank test, whose smallest p-value is 0.25)."
+             −6.951 to −3.916, 3 of 3 pairs agree; 3 pairs are too few for a rank test, whose smallest p-value is 0.25)."
         );
     }
 

@@ -109,9 +109,15 @@ pub fn at_work(folder: &Path) -> bool {
 /// # Errors
 /// A file is there and cannot be read.
 pub fn collect(folder: &Path) -> Result<Option<Collected>> {
-    if at_work(folder) {
-        return Ok(None);
-    }
+    if at_work(folder) { Ok(None) } else { gather(folder) }
+}
+
+/// Reads the folder of a trial that is known to have ended. The lock alone does not tell: for a moment a process that another
+/// trial is just being started in holds it too.
+///
+/// # Errors
+/// A file is there and cannot be read.
+pub fn gather(folder: &Path) -> Result<Option<Collected>> {
     let found = run_of(folder);
     let facts = found.as_deref().map(run::read_facts).transpose()?;
     let outcome = match (Outcome::read(folder), &facts) {

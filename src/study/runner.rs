@@ -88,6 +88,11 @@ pub struct State {
 }
 
 impl State {
+    /// Trials that are over, however they ended.
+    pub fn ended(&self) -> usize {
+        self.finished + self.failed + self.stopped
+    }
+
     /// How it stands, in a line.
     pub fn line(&self) -> String {
         let mut said = format!("{}: {} of {} trials done", self.study, self.finished, self.total);
@@ -96,7 +101,7 @@ impl State {
                 said.push_str(&format!(", {count} {word}"));
             }
         }
-        if let (Some(estimate), true) = (&self.estimate, self.finished + self.failed + self.stopped < self.total) {
+        if let (Some(estimate), true) = (&self.estimate, self.ended() < self.total) {
             said.push_str(&format!("; {estimate} to go"));
         }
         said
@@ -269,7 +274,7 @@ impl<'a> Runner<'a> {
             let keep = ((ranked.len() as f64 * halving.keep).ceil() as usize).max(1);
             for trial in ranked.iter().skip(keep).flat_map(|(_, trials)| trials) {
                 if trial.status != Status::Finished {
-                    if let Some(mut found) = outcome::collect(&trial.folder)? {
+                    if let Some(mut found) = outcome::gather(&trial.folder)? {
                         found.outcome.status = Status::Stopped.word().into();
                         found.outcome.write(&trial.folder)?;
                         self.record.keep(trial.id, &found)?;
@@ -484,7 +489,7 @@ impl<'a> Runner<'a> {
     /// Copies what a trial that ended has left.
     fn done(&mut self, trial: &Trial, outcome: &Outcome) -> Result<()> {
         let status = Status::of(&outcome.status);
-        let found = outcome::collect(&trial.folder)?;
+        let found = outcome::gather(&trial.folder)?;
         let found = found.unwrap_or_else(|| outcome::Collected { outcome: outcome.clone(), ..Default::default() });
         self.record.keep(trial.id, &found)?;
         if matches!(status, Status::Finished | Status::Failed) {

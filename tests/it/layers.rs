@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The layer picture, from the top. A module imports from the rows below its own; within a row only where `true`.
 const ROWS: &[(&[&str], bool)] = &[
-    (&["main", "cli", "study_cli", "repl", "jupyter", "terminal"], true),
+    (&["main", "cli", "repl", "jupyter", "terminal"], true),
     (&["notebook"], false),
     (&["script"], false),
     (&["study"], false),

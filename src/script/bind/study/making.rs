@@ -18,12 +18,12 @@ pub mod functions {
     ///
     /// A list gives the values of a parameter, a single value stands for itself; a parameter that is itself a list is a list in a
     /// list. `seed: [1, 2, 3]` gives the seeds; trials of one seed share data order, label subset and latents, so
-    /// that settings are compared in pairs. A map `#{ is: value, other: [..] }` in the place of a value brings parameters that
+    /// that settings are compared in pairs. A map `#{ value: "tuned", weight: [..] }` in the place of a value brings parameters that
     /// exist only with it. Nothing runs yet; trials that the record knows already are not planned twice.
     ///
     /// ```rhai
     /// let s = study::grid("shapes", "scripts/studies/toy.rhai", #{
-    ///     method: ["plain", #{ is: "tuned", weight: [0.5, 1.0] }], seed: [1, 2, 3],
+    ///     method: ["plain", #{ value: "tuned", weight: [0.5, 1.0] }], seed: [1, 2, 3],
     /// }, #{ root: "target/studies" });
     /// s.trials.len() // => 9
     /// ```
@@ -252,11 +252,11 @@ fn single(ctx: &NativeCallContext, name: &str, value: Dynamic) -> Fallible<Choic
     }
     if let Some(map) = value.read_lock::<Map>() {
         let mut inner = map.clone();
-        let Some(is) = inner.remove("is") else {
-            let error = Error::new(format!("a value of `{name}` is a map without `is`"));
-            return Err(error.help("write `#{ is: \"s3gan\", rotation_weight: [0.5, 1.0] }`")).at(ctx);
+        let Some(own) = inner.remove("value") else {
+            let error = Error::new(format!("a value of `{name}` is a map without `value`"));
+            return Err(error.help("write `#{ value: \"s3gan\", rotation_weight: [0.5, 1.0] }`")).at(ctx);
         };
-        let own = args::value_of(ctx, name, is)?.to_json();
+        let own = args::value_of(ctx, name, own)?.to_json();
         return Ok(Choice::Under(own, choices(ctx, inner)?));
     }
     Ok(Choice::One(args::value_of(ctx, name, value)?.to_json()))

@@ -76,7 +76,7 @@ struct Shown<'a> {
 impl Watcher for Shown<'_> {
     fn state(&mut self, state: &State) {
         let front = self.host.front();
-        let done = state.finished + state.failed + state.stopped;
+        let done = state.ended();
         if front.replaces() {
             front.show_again(&self.id, &study_state(state), self.first);
             self.first = false;

@@ -113,16 +113,6 @@ pub mod functions {
         Ok(trials.iter().map(|trial| super::dynamic(trial.to_json())).collect())
     }
 
-    /// The name of a study.
-    ///
-    /// ```rhai
-    /// study::grid("never-run", "scripts/studies/toy.rhai", #{ weight: 0.5, seed: [7, 8] }, #{ root: "target/studies" }).name // => "never-run"
-    /// ```
-    #[rhai_fn(get = "name", pure)]
-    pub fn name(study: &mut Study) -> String {
-        study.name().to_string()
-    }
-
     /// The folder of a study's trials; the record of all studies lies beside it.
     ///
     /// ```rhai

@@ -270,7 +270,7 @@ struct Lines {
 
 impl Watcher for Lines {
     fn state(&mut self, state: &State) {
-        let done = state.finished + state.failed + state.stopped;
+        let done = state.ended();
         if self.done.is_some_and(|before| before != done) {
             self.note(&state.line());
         }
