@@ -273,12 +273,12 @@ impl<'a> Runner<'a> {
             ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
             let keep = ((ranked.len() as f64 * halving.keep).ceil() as usize).max(1);
             for trial in ranked.iter().skip(keep).flat_map(|(_, trials)| trials) {
-                if trial.status != Status::Finished {
-                    if let Some(mut found) = outcome::gather(&trial.folder)? {
-                        found.outcome.status = Status::Stopped.word().into();
-                        found.outcome.write(&trial.folder)?;
-                        self.record.keep(trial.id, &found)?;
-                    }
+                if trial.status != Status::Finished
+                    && let Some(mut found) = outcome::gather(&trial.folder)?
+                {
+                    found.outcome.status = Status::Stopped.word().into();
+                    found.outcome.write(&trial.folder)?;
+                    self.record.keep(trial.id, &found)?;
                 }
             }
             ranked.truncate(keep);
