@@ -23,6 +23,8 @@ pub enum Kind {
     Mistake,
     /// A person asked the work to stop; what it had reached is saved.
     Interrupted,
+    /// The work stopped itself, for it led nowhere; what it had reached is kept.
+    Stopped,
     /// Our own bug.
     Bug,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A flag that a person raises and every native loop looks at each step.
 #[derive(Debug, Clone, Default)]
@@ -82,22 +82,47 @@ pub trait Observer: Send + Sync {
     fn note(&self, _text: &str) {}
     /// A job ended, with one line on how it went.
     fn end(&self, _stage: &str, _summary: &str) {}
-    /// Where to save the state of the `stage`, if anywhere. The file is written whole or not at all: `save`
-    /// writes to the path it is given, which is then moved into place. `fingerprint` says what the state is
-    /// of: settings, data, seed.
-    fn checkpoint(
-        &self,
-        _stage: &str,
-        _fingerprint: &str,
-        _step: u64,
-        _save: &dyn Fn(&Path) -> Result<()>,
-    ) -> Result<()> {
-        Ok(())
-    }
-    /// The saved state of this `stage` with this `fingerprint`, when a run is resumed.
-    fn resume(&self, _stage: &str, _fingerprint: &str) -> Result<Option<PathBuf>> {
+    /// Saves the state of a stage, if anywhere, and says where. The file is written whole or not at all: `save` writes to
+    /// the path it is given, which is then moved into place.
+    fn checkpoint(&self, _what: &Checkpoint<'_>, _save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
         Ok(None)
     }
+    /// The saved states of this `stage` with this `fingerprint`, newest first, when a run is resumed.
+    fn resume(&self, _stage: &str, _fingerprint: &str) -> Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+    /// Saves the state of the `stage` that scored best so far, in place of the one before, if anywhere, and says where.
+    fn best(&self, _stage: &str, _best: &Best, _save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+    /// The best state of this `stage` and its file, when a run is resumed.
+    fn resume_best(&self, _stage: &str) -> Result<Option<(Best, PathBuf)>> {
+        Ok(None)
+    }
+}
+
+/// What a saved state is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoint<'a> {
+    /// What the job is.
+    pub stage: &'a str,
+    /// Settings, data and seed in one text.
+    pub fingerprint: &'a str,
+    /// Steps done.
+    pub step: u64,
+    /// How many saved states of the stage stay, this one among them.
+    pub keep: usize,
+}
+
+/// The score of a state that scored better than all before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// Steps done.
+    pub step: u64,
+    /// What was scored: `fd`.
+    pub score: String,
+    /// The score.
+    pub value: f64,
 }
 
 /// Watches nothing.
@@ -117,8 +142,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether a training loop ended by itself; it did not, and that is no error, if it was asked to stop and the person
-    /// keeps what it has reached.
+    /// Whether a training loop ended by itself; it did not, and that is no error, if it was asked to stop or stopped itself
+    /// and the person keeps what it has reached.
     ///
     /// # Errors
     /// Any other error of the loop.
@@ -126,6 +151,7 @@ impl Job {
         match trained {
             Ok(_) => Ok(true),
             Err(error) if self.keep && error.is_interrupt() && self.stop.raised() => Ok(false),
+            Err(error) if self.keep && error.kind == Kind::Stopped => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -177,20 +203,35 @@ impl Observer for Several {
     }
 
     /// Saves with each; the first failure is told once all have tried.
-    fn checkpoint(&self, stage: &str, fingerprint: &str, step: u64, save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
-        let saved = self.0.iter().map(|observer| observer.checkpoint(stage, fingerprint, step, save));
-        saved.fold(Ok(()), Result::and)
+    fn checkpoint(&self, what: &Checkpoint<'_>, save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+        first(self.0.iter().map(|observer| observer.checkpoint(what, save)))
     }
 
-    /// The first saved state that one of them has.
-    fn resume(&self, stage: &str, fingerprint: &str) -> Result<Option<PathBuf>> {
-        let mut found = None;
+    /// The saved states of the first that has any.
+    fn resume(&self, stage: &str, fingerprint: &str) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
         for observer in &self.0 {
-            let state = observer.resume(stage, fingerprint)?;
-            found = found.or(state);
+            let states = observer.resume(stage, fingerprint)?;
+            if found.is_empty() {
+                found = states;
+            }
         }
         Ok(found)
     }
+
+    fn best(&self, stage: &str, best: &Best, save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+        first(self.0.iter().map(|observer| observer.best(stage, best, save)))
+    }
+
+    fn resume_best(&self, stage: &str) -> Result<Option<(Best, PathBuf)>> {
+        first(self.0.iter().map(|observer| observer.resume_best(stage)))
+    }
+}
+
+/// The first answer, once all were asked; the first failure if there is one.
+fn first<T>(answers: impl Iterator<Item = Result<Option<T>>>) -> Result<Option<T>> {
+    let answers: Vec<Result<Option<T>>> = answers.collect();
+    Ok(answers.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().next())
 }
 
 #[cfg(test)]
@@ -201,13 +242,13 @@ mod tests {
     struct Keeper(Mutex<Vec<u64>>, Option<Error>);
 
     impl Observer for Keeper {
-        fn checkpoint(&self, _: &str, _: &str, step: u64, _: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
-            self.0.lock().unwrap().push(step);
-            self.1.clone().map_or(Ok(()), Err)
+        fn checkpoint(&self, what: &Checkpoint<'_>, _: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+            self.0.lock().unwrap().push(what.step);
+            self.1.clone().map_or(Ok(None), Err)
         }
 
-        fn resume(&self, stage: &str, _: &str) -> Result<Option<PathBuf>> {
-            Ok(Some(stage.into()))
+        fn resume(&self, stage: &str, _: &str) -> Result<Vec<PathBuf>> {
+            Ok(vec![stage.into()])
         }
     }
 
@@ -222,9 +263,12 @@ mod tests {
     fn one_watcher_that_fails_does_not_keep_the_next_from_saving() {
         let keepers = [Some(Error::new("full")), None].map(|failure| Arc::new(Keeper(Mutex::default(), failure)));
         let several = Several(vec![keepers[0].clone(), Arc::new(Silent), keepers[1].clone()]);
-        let result = several.checkpoint("gan", "f", 7, &|_| Ok(()));
+        let result = several.checkpoint(&Checkpoint { stage: "gan", fingerprint: "f", step: 7, keep: 1 }, &|_| Ok(()));
         assert_eq!(result.unwrap_err().message, "full");
         assert_eq!(keepers[1].0.lock().unwrap()[..], [7]);
-        assert_eq!(Several(vec![Arc::new(Silent), keepers[0].clone()]).resume("gan", "f").unwrap(), Some("gan".into()));
+        assert_eq!(
+            Several(vec![Arc::new(Silent), keepers[0].clone()]).resume("gan", "f").unwrap(),
+            [PathBuf::from("gan")]
+        );
     }
 }

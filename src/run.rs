@@ -7,7 +7,8 @@
 //!   config.toml       parameters and options, each with where it came from; `fewlab run --config` takes it back   (config)
 //!   metrics.jsonl     one object a line: {"kind": "step" | "value", "stage", "step", "time", "values": {name: number}}
 //!   records.jsonl     one object a line: {"record": name, "n", "time", "data"}                          (record)
-//!   checkpoints/      1-rotation.safetensors, 3-gan.safetensors, and beside each what it is of
+//!   checkpoints/      1-rotation.safetensors, 3-gan.safetensors, and beside each what it is of; where several are kept
+//!                     3-gan-000500.safetensors; the best by a score: 3-gan-best.safetensors
 //!   samples/          3-gan-samples-000500.png
 //!   tensorboard/      event files, with `--tensorboard`
 //!   report.html       written by `report`
@@ -38,7 +39,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Config;
 use crate::error::{Error, Result, file};
 use crate::figure;
-use crate::progress::{Observer, Picture, Step};
+use crate::progress::{Best, Checkpoint, Observer, Picture, Step};
 use folder::Folder;
 
 pub use folder::command_line;
@@ -404,8 +405,9 @@ impl Observer for Run {
         state.keep_record(self, "end", json!({"stage": key, "summary": summary}));
     }
 
-    fn checkpoint(&self, stage: &str, fingerprint: &str, step: u64, save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
-        let dir = {
+    fn checkpoint(&self, what: &Checkpoint<'_>, save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+        let Checkpoint { stage, fingerprint, step, keep } = *what;
+        let (path, older) = {
             let mut state = self.state();
             if !state.open.contains_key(stage) {
                 state.enter(stage, true);
@@ -413,28 +415,39 @@ impl Observer for Run {
             let key = state.key(stage);
             let folder = state.folder(self)?;
             folder.save_fingerprint(&key, stage, fingerprint)?;
-            folder.checkpoint(&key)
+            match keep {
+                0 | 1 => (folder.checkpoint(&key), Vec::new()),
+                _ => (folder.checkpoint(&format!("{key}-{step:06}")), folder.stepped(&key)),
+            }
         };
         // The lock is free while `save` writes, which may take long.
-        folder::replace_with(&dir, save).map_err(|error| {
-            let kept = if dir.exists() { "; the checkpoint before it is kept" } else { "" };
+        folder::replace_with(&path, save).map_err(|error| {
+            let kept = if path.exists() || !older.is_empty() { "; the checkpoint before it is kept" } else { "" };
             Error {
                 message: format!("the checkpoint at step {step} of `{stage}` was not saved{kept}: {}", error.message),
                 ..error
             }
         })?;
+        // What lies after this step is of a future that was given up: it could not be read when the run was resumed.
+        let (before, after): (Vec<_>, Vec<_>) = older.into_iter().partition(|(of, _)| *of <= step);
+        let passed = before.into_iter().filter(|(of, _)| *of < step).skip(keep.saturating_sub(1));
+        for (_, path) in after.into_iter().chain(passed) {
+            std::fs::remove_file(&path).map_err(|error| file(&path, "remove", error))?;
+        }
         let failure = self.state().failure.clone();
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(Some(path)), Err)
     }
 
-    fn resume(&self, stage: &str, fingerprint: &str) -> Result<Option<PathBuf>> {
+    fn resume(&self, stage: &str, fingerprint: &str) -> Result<Vec<PathBuf>> {
         let mut state = self.state();
         let key = state.enter(stage, false);
         let resumed = state.resumed;
         let folder = state.folder(self)?;
-        let path = folder.checkpoint(&key);
-        if !resumed || !path.exists() {
-            return Ok(None);
+        let single = Some(folder.checkpoint(&key)).filter(|path| path.exists());
+        let paths: Vec<PathBuf> =
+            single.into_iter().chain(folder.stepped(&key).into_iter().map(|(_, path)| path)).collect();
+        if !resumed || paths.is_empty() {
+            return Ok(Vec::new());
         }
         let saved = folder.fingerprint(&key)?;
         if saved != fingerprint {
@@ -447,7 +460,48 @@ impl Observer for Run {
                 folder.dir.display()
             )));
         }
+        Ok(paths)
+    }
+
+    fn best(&self, stage: &str, best: &Best, save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+        let path = {
+            let mut state = self.state();
+            if !state.open.contains_key(stage) {
+                state.enter(stage, true);
+            }
+            let key = state.key(stage);
+            state.folder(self)?.best(&key)
+        };
+        folder::replace_with(&path, save).map_err(|error| Error {
+            message: format!("the best state of `{stage}` so far was not saved: {}", error.message),
+            ..error
+        })?;
+        let data = json!({"step": best.step, "score": best.score, "value": record::number(best.value)});
+        replace(&path.with_extension("json"), format!("{data}\n").as_bytes())?;
+        let mut state = self.state();
+        let of = json!({"stage": state.key(stage), "step": best.step, "score": best.score, "value": record::number(best.value)});
+        state.keep_record(self, "best", of);
         Ok(Some(path))
+    }
+
+    fn resume_best(&self, stage: &str) -> Result<Option<(Best, PathBuf)>> {
+        let mut state = self.state();
+        let (key, resumed) = (state.key(stage), state.resumed);
+        let path = state.folder(self)?.best(&key);
+        let said = path.with_extension("json");
+        if !resumed || !path.exists() || !said.exists() {
+            return Ok(None);
+        }
+        let value: Value =
+            serde_json::from_str(&folder::read(&said)?).map_err(|error| file(&said, "understand", error))?;
+        let best = || {
+            Some(Best {
+                step: value.get("step")?.as_u64()?,
+                score: value.get("score")?.as_str()?.to_string(),
+                value: record::read_number(value.get("value")?)?,
+            })
+        };
+        best().map(|best| Some((best, path))).ok_or_else(|| file(&said, "understand", "it says no step and score"))
     }
 }
 

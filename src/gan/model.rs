@@ -117,7 +117,7 @@ impl Gan {
         let end = self.step + steps;
         let fingerprint = format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), rows.hash());
         let checkpoint_every = self.options.checkpoint_every as u64;
-        let from = self.step;
+        let (from, keep) = (self.step, self.options.keep);
         let mut training = Training {
             rates: self.options.rates()?,
             clip: self.options.clip()?,
@@ -131,7 +131,7 @@ impl Gan {
             job,
             hook,
         };
-        let fit = Fit { job, stage: "gan", steps: end, fingerprint: &fingerprint, checkpoint_every };
+        let fit = Fit { job, stage: "gan", steps: end, fingerprint: &fingerprint, checkpoint_every, keep };
         if job.ended(fit.run(&mut training, from))? {
             job.observer.end("gan", &format!("{end} steps"));
         }
@@ -204,6 +204,7 @@ impl Gan {
             "steps",
             "sample_every",
             "checkpoint_every",
+            "keep",
             "standing_batches",
         ];
         let mut changed = self.options.clone();

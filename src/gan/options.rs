@@ -184,6 +184,8 @@ crate::options! {
         pub sample_every: usize = 250,
         /// Steps between checkpoints.
         pub checkpoint_every: usize = 500,
+        /// How many of a run's checkpoints stay, the newest; the names of several say their steps.
+        pub keep: usize = 1,
     }
 }
 
@@ -215,6 +217,7 @@ impl TrainOptions {
             ("d_steps", self.d_steps),
             ("penalty_every", self.penalty_every),
             ("accumulate", self.accumulate),
+            ("keep", self.keep),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::new(format!("the option `{name}` of `gan::train` is 0")).help("it must be at least 1"));
@@ -254,7 +257,7 @@ impl TrainOptions {
     /// An option that would do nothing is an error.
     fn check_idle(&self) -> Result<()> {
         let defaults = Self::default();
-        let groups: [(&[&str], bool, &str); 3] = [
+        let groups: [(&[&str], bool, &str); 4] = [
             (&["soft_prediction", "class_loss", "class_weight"], self.predictor, "`predictor: true`"),
             (
                 &["rotation_share", "d_rotation_weight", "g_rotation_weight"],
@@ -262,6 +265,7 @@ impl TrainOptions {
                 "`self_supervision: \"rotation\"`",
             ),
             (&["joint_generation"], self.d_steps > 1, "`d_steps` of 2 or more"),
+            (&["keep"], self.checkpoint_every > 0, "`checkpoint_every` of 1 or more"),
         ];
         for (names, used, needs) in groups {
             let changed = |name: &&&str| self.get(name) != defaults.get(name);

@@ -58,6 +58,7 @@ pub fn linear_probe(features: &Encoder, data: &PartlyLabelled, options: &ProbeOp
         steps: options.steps as u64,
         fingerprint: &fingerprint,
         checkpoint_every: 0,
+        keep: 1,
     };
     if job.ended(fit.run(&mut learning, 0))? {
         job.observer.end(LINEAR_PROBE.name, &format!("{} steps, {} labels", options.steps, data.n_known()));

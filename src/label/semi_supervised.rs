@@ -85,6 +85,7 @@ pub fn semi_supervised(
         steps,
         fingerprint: &fingerprint,
         checkpoint_every: options.checkpoint_every as u64,
+        keep: 1,
     };
     if job.ended(fit.run(&mut learning, 0))? {
         job.observer.end("semi_supervised", &format!("{steps} steps, {} labels", data.n_known()));

@@ -65,7 +65,7 @@ pub fn supervised(data: &PartlyLabelled, options: &SupervisedOptions, device: &D
     );
     let mut learning = Learning { classifier, optimiser, batches, schedule: options.schedule, steps };
     let checkpoint_every = options.checkpoint_every as u64;
-    let fit = Fit { job, stage: SUPERVISED.name, steps, fingerprint: &fingerprint, checkpoint_every };
+    let fit = Fit { job, stage: SUPERVISED.name, steps, fingerprint: &fingerprint, checkpoint_every, keep: 1 };
     if job.ended(fit.run(&mut learning, 0))? {
         job.observer.end(SUPERVISED.name, &format!("{steps} steps, {} labels", data.n_known()));
     }

@@ -80,7 +80,8 @@ impl Judge {
         let optimiser = Adam::new(params, options.lr, [0.9, 0.999], 1e-8)?;
         let fingerprint = parts.join(" ");
         let mut learning = Learning { classifier, optimiser, batches, steps };
-        Fit { job, stage: STAGE, steps, fingerprint: &fingerprint, checkpoint_every: 0 }.run(&mut learning, 0)?;
+        Fit { job, stage: STAGE, steps, fingerprint: &fingerprint, checkpoint_every: 0, keep: 1 }
+            .run(&mut learning, 0)?;
         job.observer.end(STAGE, &format!("{steps} steps"));
         cache.store(&parts, &numbers(&learning.classifier)?);
         Self::new(name, learning.classifier)

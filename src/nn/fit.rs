@@ -1,9 +1,9 @@
 //! The loop around every training: steps, progress, checkpoints, resuming, stopping, numbers gone bad.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::progress::{Job, Step};
+use crate::progress::{Checkpoint, Job, Step};
 
 /// A training that can be saved and taken up again.
 pub trait Trainable {
@@ -22,12 +22,23 @@ pub trait Trainable {
     /// # Errors
     /// The file is of another training.
     fn load(&mut self, path: &Path) -> Result<u64>;
+    /// What to do before the first of these steps, `done` of which an earlier session did.
+    ///
+    /// # Errors
+    /// Whatever goes wrong.
+    fn before(&mut self, _done: u64) -> Result<()> {
+        Ok(())
+    }
     /// What to do after `done` steps, such as drawing samples.
     ///
     /// # Errors
     /// Whatever goes wrong.
     fn after(&mut self, _done: u64, _of: u64) -> Result<()> {
         Ok(())
+    }
+    /// What a person is told about numbers that are not finite, with the last saved state and its step.
+    fn diverged(&self, error: Error, _saved: Option<&(PathBuf, u64)>) -> Error {
+        error.help("lower the learning rate, or add a penalty")
     }
 }
 
@@ -43,6 +54,8 @@ pub struct Fit<'a> {
     pub fingerprint: &'a str,
     /// Steps between checkpoints; one is always written at the end and when stopped.
     pub checkpoint_every: u64,
+    /// How many checkpoints stay, the newest.
+    pub keep: usize,
 }
 
 impl Fit<'_> {
@@ -52,10 +65,12 @@ impl Fit<'_> {
     /// A step failed; a measured number is not finite; a person asked to stop (after a checkpoint was written).
     pub fn run(&self, training: &mut dyn Trainable, from: u64) -> Result<u64> {
         let mut done = from;
-        if let Some(path) = self.job.observer.resume(self.stage, self.fingerprint)? {
-            done = training.load(&path)?;
+        let mut saved = self.taken_up(training)?;
+        if let Some((_, steps)) = saved {
+            done = steps;
         }
         self.job.observer.begin(self.stage, done, self.steps);
+        training.before(done)?;
         let mut last: Vec<(&'static str, f64)> = Vec::new();
         while done < self.steps {
             if self.job.stop.raised() {
@@ -67,31 +82,70 @@ impl Fit<'_> {
             }
             let values = training.step(done)?;
             if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-                let before = last
-                    .iter()
-                    .find(|(other, _)| other == name)
-                    .map(|(_, v)| format!("; last finite value {v:.3}"))
-                    .unwrap_or_default();
-                return Err(Error::new(format!(
-                    "`{name}` of `{}` became {value} at step {}{before}",
-                    self.stage,
-                    done + 1
-                ))
-                .help("lower the learning rate, or add a penalty"));
+                let error = self.not_finite(name, *value, done, &last, saved.as_ref());
+                return Err(training.diverged(error, saved.as_ref()));
             }
             done += 1;
             self.job.observer.step(&Step { stage: self.stage, step: done, of: self.steps, values: &values });
             last = values;
             training.after(done, self.steps)?;
             if done == self.steps || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every)) {
-                self.checkpoint(training, done)?;
+                saved = self.checkpoint(training, done)?.map(|path| (path, done)).or(saved);
             }
         }
         Ok(done)
     }
 
-    fn checkpoint(&self, training: &dyn Trainable, done: u64) -> Result<()> {
-        self.job.observer.checkpoint(self.stage, self.fingerprint, done, &|path| training.save(path, done))
+    /// Takes up the newest saved state that can be read; says where it is from, and which could not be read.
+    fn taken_up(&self, training: &mut dyn Trainable) -> Result<Option<(PathBuf, u64)>> {
+        let states = self.job.observer.resume(self.stage, self.fingerprint)?;
+        let mut damaged = None;
+        for path in states {
+            match (training.load(&path), &damaged) {
+                (Ok(done), _) => {
+                    if let Some((newest, error)) = &damaged {
+                        let newest: &PathBuf = newest;
+                        let error: &Error = error;
+                        self.job.observer.note(&format!(
+                            "`{}` is damaged ({}); `{}` goes on from `{}`, step {done}",
+                            newest.display(),
+                            error.message,
+                            self.stage,
+                            path.display()
+                        ));
+                    }
+                    return Ok(Some((path, done)));
+                }
+                (Err(error), None) => damaged = Some((path, error)),
+                (Err(_), Some(_)) => {}
+            }
+        }
+        damaged.map_or(Ok(None), |(_, error)| Err(error))
+    }
+
+    /// What is known when `name` became `value` in the step after `done`.
+    fn not_finite(
+        &self,
+        name: &str,
+        value: f64,
+        done: u64,
+        last: &[(&'static str, f64)],
+        saved: Option<&(PathBuf, u64)>,
+    ) -> Error {
+        let mut text = format!("`{name}` of `{}` became {value} at step {}", self.stage, done + 1);
+        if !last.is_empty() {
+            let values: Vec<String> = last.iter().map(|(name, value)| format!("`{name}` was {value:.3}")).collect();
+            text += &format!("; at step {done} {}", values.join(", "));
+        }
+        if let Some((path, step)) = saved {
+            text += &format!("; the last checkpoint is `{}`, of step {step}", path.display());
+        }
+        Error::new(text)
+    }
+
+    fn checkpoint(&self, training: &dyn Trainable, done: u64) -> Result<Option<PathBuf>> {
+        let what = Checkpoint { stage: self.stage, fingerprint: self.fingerprint, step: done, keep: self.keep };
+        self.job.observer.checkpoint(&what, &|path| training.save(path, done))
     }
 }
 

@@ -108,6 +108,25 @@ impl Folder {
         self.dir.join("checkpoints").join(format!("{key}.safetensors"))
     }
 
+    /// The checkpoints of a stage that is saved under its steps, newest first, each with its step.
+    pub fn stepped(&self, key: &str) -> Vec<(u64, PathBuf)> {
+        let step = |path: &Path| {
+            let stem = path.file_name()?.to_str()?.strip_suffix(".safetensors")?;
+            stem.strip_prefix(key)?.strip_prefix('-')?.parse().ok()
+        };
+        // A folder that cannot be read holds nothing to go on from; writing there says why.
+        let entries = fs::read_dir(self.dir.join("checkpoints")).into_iter().flatten().flatten();
+        let mut found: Vec<(u64, PathBuf)> =
+            entries.map(|entry| entry.path()).filter_map(|path| Some((step(&path)?, path))).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found
+    }
+
+    /// Where the best state of a stage lies.
+    pub fn best(&self, key: &str) -> PathBuf {
+        self.checkpoint(&format!("{key}-best"))
+    }
+
     /// Writes what the checkpoint of a stage is of, before the checkpoint itself: it says the same for all of them.
     pub fn save_fingerprint(&self, key: &str, stage: &str, fingerprint: &str) -> Result<()> {
         let path = self.checkpoint(key).with_extension("json");
@@ -160,7 +179,16 @@ impl Lines {
 
     /// Keeps other processes from writing here.
     pub fn lock(&self) -> Result<()> {
-        match self.file.try_lock() {
+        // A program that this one just started may hold the file for a moment, until it has become itself.
+        let mut locked = self.file.try_lock();
+        for _ in 0..10 {
+            if !matches!(locked, Err(fs::TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            locked = self.file.try_lock();
+        }
+        match locked {
             Ok(()) => Ok(()),
             Err(fs::TryLockError::WouldBlock) => {
                 let dir = self.path.parent().unwrap_or(&self.path);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::record::read_number;
 use super::{Facts, Status, folder};
 use crate::error::{Result, file};
+use crate::progress::Best;
 
 /// All that a run wrote, in the order it happened. What a resumed run wrote again stands once.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub struct Stage {
     pub steps: Vec<(String, Vec<(f64, f64)>)>,
     /// Scores through the stage: name and `(step, value)`.
     pub values: Vec<(String, Vec<(f64, f64)>)>,
+    /// The best by a score, if its state was kept.
+    pub best: Option<Best>,
 }
 
 impl Stage {
@@ -118,6 +121,7 @@ impl History {
         match name.as_str() {
             "begin" => stages.begin(&stage, whole(data, "of"), whole(data, "from"), time),
             "end" => stages.end(&stage, text(data, "summary"), time),
+            "best" => stages.of(&stage).stage.best = best(data),
             "note" => {
                 let note = text(data, "text").unwrap_or_default();
                 if !self.notes.iter().any(|(_, known)| *known == note) {
@@ -269,6 +273,11 @@ fn lines(path: &Path) -> Result<Vec<Value>> {
 fn locked(dir: &Path) -> bool {
     let Ok(opened) = std::fs::File::open(dir.join("metrics.jsonl")) else { return false };
     matches!(opened.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
+}
+
+fn best(data: &Value) -> Option<Best> {
+    let value = data.get("value").and_then(read_number)?;
+    Some(Best { step: whole(data, "step"), score: text(data, "score")?, value })
 }
 
 fn text(value: &Value, name: &str) -> Option<String> {

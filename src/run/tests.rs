@@ -28,6 +28,10 @@ fn saves(text: &'static str) -> impl Fn(&Path) -> Result<()> {
     move |path: &Path| fs::write(path, text).map_err(|error| file(path, "write", error))
 }
 
+fn of<'a>(stage: &'a str, fingerprint: &'a str, step: u64) -> Checkpoint<'a> {
+    Checkpoint { stage, fingerprint, step, keep: 1 }
+}
+
 #[test]
 fn a_run_with_nothing_to_keep_leaves_nothing() {
     let out = folder();
@@ -44,7 +48,7 @@ fn what_a_run_wrote_is_read_back() {
     let out = folder();
     let run = Run::create(out.path(), about());
     run.param("method", json!("s3gan")).unwrap();
-    assert_eq!(run.resume("gan", "f").unwrap(), None);
+    assert!(run.resume("gan", "f").unwrap().is_empty());
     run.begin("gan", 0, 2);
     step(&run, "gan", 1, 1.5);
     step(&run, "gan", 2, f64::NAN);
@@ -97,7 +101,7 @@ fn stages_of_one_name_are_told_apart_by_their_order() {
         run.resume(stage, "f").unwrap();
         run.begin(stage, 0, 1);
         step(&run, stage, 1, 0.0);
-        run.checkpoint(stage, "f", 1, &saves("w")).unwrap();
+        run.checkpoint(&of(stage, "f", 1), &saves("w")).unwrap();
         run.end(stage, "");
     }
     // A stage may hold another, and one that failed leaves no name behind.
@@ -122,7 +126,7 @@ fn a_resumed_run_finds_its_checkpoints_and_says_things_once() {
         run.record("data", &json!("first")).unwrap();
         run.begin("gan", 0, 3);
         step(&run, "gan", 1, 1.0);
-        run.checkpoint("gan", "lr=1", 1, &saves("weights")).unwrap();
+        run.checkpoint(&of("gan", "lr=1", 1), &saves("weights")).unwrap();
         step(&run, "gan", 2, 2.0);
         run.finish(Status::Interrupted, None).unwrap();
         run.dir().unwrap()
@@ -138,8 +142,8 @@ fn a_resumed_run_finds_its_checkpoints_and_says_things_once() {
     assert_eq!(run.script(), "print(1);\n");
     assert!(History::read(&dir).unwrap().live);
     run.record("data", &json!("again")).unwrap();
-    let saved = run.resume("gan", "lr=1").unwrap().unwrap();
-    assert_eq!(fs::read_to_string(saved).unwrap(), "weights");
+    let saved = run.resume("gan", "lr=1").unwrap();
+    assert_eq!(fs::read_to_string(&saved[0]).unwrap(), "weights");
     run.begin("gan", 1, 3);
     step(&run, "gan", 2, 2.5);
     step(&run, "gan", 3, 3.0);
@@ -165,7 +169,7 @@ fn a_checkpoint_of_something_else_is_refused() {
     let out = folder();
     let run = Run::create(out.path(), about());
     run.begin("gan", 0, 3);
-    run.checkpoint("gan", "lr=0.0002", 1, &saves("weights")).unwrap();
+    run.checkpoint(&of("gan", "lr=0.0002", 1), &saves("weights")).unwrap();
     let dir = run.dir().unwrap();
     run.finish(Status::Interrupted, None).unwrap();
     drop(run);
@@ -181,9 +185,9 @@ fn a_checkpoint_that_fails_keeps_the_one_before() {
     let out = folder();
     let run = Run::create(out.path(), about());
     run.begin("gan", 0, 3);
-    run.checkpoint("gan", "f", 1, &saves("first")).unwrap();
+    run.checkpoint(&of("gan", "f", 1), &saves("first")).unwrap();
     let error = run
-        .checkpoint("gan", "f", 2, &|path| {
+        .checkpoint(&of("gan", "f", 2), &|path| {
             fs::write(path, "half of it").unwrap();
             Err(Error::new("no space left on device"))
         })
@@ -230,4 +234,61 @@ fn a_folder_that_is_no_run_says_so() {
     assert!(error.message.ends_with("is no run: it has no file `run.json`"), "{error}");
     fs::write(out.path().join("run.json"), "{").unwrap();
     assert!(History::read(out.path()).unwrap_err().message.starts_with("cannot understand `"));
+}
+
+/// The names in the folder of checkpoints.
+fn checkpoints(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir.join("checkpoints")).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_newest_checkpoints_stay_and_the_best_one() {
+    let out = folder();
+    let run = Run::create(out.path(), about());
+    run.begin("gan", 0, 50);
+    let save = |step| run.checkpoint(&Checkpoint { keep: 2, ..of("gan", "f", step) }, &saves("w")).unwrap().unwrap();
+    let best = |step, value| {
+        run.best("gan", &Best { step, score: "fd".into(), value }, &saves("best")).unwrap().unwrap();
+    };
+    save(10);
+    best(10, 9.5);
+    assert!(save(20).ends_with("checkpoints/1-gan-000020.safetensors"));
+    save(30);
+    best(30, 7.5);
+    save(40);
+    let dir = run.dir().unwrap();
+    let names = [
+        "1-gan-000030.safetensors",
+        "1-gan-000040.safetensors",
+        "1-gan-best.json",
+        "1-gan-best.safetensors",
+        "1-gan.json",
+    ];
+    assert_eq!(checkpoints(&dir), names);
+    run.finish(Status::Interrupted, None).unwrap();
+    drop(run);
+
+    let run = Run::resume(&dir).unwrap();
+    let found = run.resume("gan", "f").unwrap();
+    let steps: Vec<&str> = found.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+    assert_eq!(steps, ["1-gan-000040", "1-gan-000030"]);
+    let (best, path) = run.resume_best("gan").unwrap().unwrap();
+    assert_eq!(best, Best { step: 30, score: "fd".into(), value: 7.5 });
+    assert!(path.ends_with("checkpoints/1-gan-best.safetensors"));
+    // It went on from step 30, for the newest could not be read: what lies after it goes.
+    run.begin("gan", 30, 50);
+    run.checkpoint(&Checkpoint { keep: 2, ..of("gan", "f", 35) }, &saves("w")).unwrap();
+    let names = [
+        "1-gan-000030.safetensors",
+        "1-gan-000035.safetensors",
+        "1-gan-best.json",
+        "1-gan-best.safetensors",
+        "1-gan.json",
+    ];
+    assert_eq!(checkpoints(&dir), names);
+    let stage = History::read(&dir).unwrap().stages.remove(0);
+    assert_eq!(stage.best, Some(Best { step: 30, score: "fd".into(), value: 7.5 }));
 }

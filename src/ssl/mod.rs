@@ -74,6 +74,7 @@ fn learn(
         steps,
         fingerprint: &fingerprint,
         checkpoint_every: options.checkpoint_every as u64,
+        keep: 1,
     };
     let ended = job.ended(fit.run(&mut learning, 0))?;
     let features = Features { classifier: learning.classifier, task };

@@ -13,6 +13,7 @@ mod golden_looking;
 mod golden_methods;
 mod golden_metric;
 mod golden_training;
+mod guarded;
 mod kernel;
 mod layers;
 mod manual;

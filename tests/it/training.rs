@@ -8,17 +8,17 @@ use fewlab::gan::{self, Gan, TrainOptions};
 use fewlab::label::{self, LabelOptions, SemiSupervisedOptions};
 use fewlab::nn::{NormKind, OptimiserKind};
 use fewlab::options::{Callback, Choice, Settings, Value};
-use fewlab::progress::{Job, Observer, Step, Stop};
+use fewlab::progress::{Checkpoint, Job, Observer, Step, Stop};
 use fewlab::ssl::{self, SslOptions};
 use fewlab::tensor::{Device, Tensor};
 use fewlab::{Error, Result};
 
-fn few(n: u32) -> Dataset {
+pub fn few(n: u32) -> Dataset {
     let splits = data::load("fashion-mnist-10k", &LoadOptions::default()).unwrap();
     splits.train.select("few", &(0..n).collect::<Vec<_>>()).unwrap()
 }
 
-fn quick(method: &str) -> TrainOptions {
+pub fn quick(method: &str) -> TrainOptions {
     let mut options = gan::method(method).unwrap();
     for (name, value) in [
         ("steps", Value::Int(4)),
@@ -35,7 +35,7 @@ fn quick(method: &str) -> TrainOptions {
     options
 }
 
-fn bits(gan: &Gan) -> Vec<u32> {
+pub fn bits(gan: &Gan) -> Vec<u32> {
     let state = gan.sampler().store().state().into_iter().chain(gan.discriminator().store().state());
     state.flat_map(|(_, tensor)| tensor.to_f32s().unwrap()).map(f32::to_bits).collect()
 }
@@ -56,11 +56,12 @@ impl Observer for Keeper {
             self.stop.raise();
         }
     }
-    fn checkpoint(&self, stage: &str, _: &str, _: u64, save: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
-        save(&self.folder.join(stage))
+    fn checkpoint(&self, what: &Checkpoint<'_>, save: &dyn Fn(&Path) -> Result<()>) -> Result<Option<PathBuf>> {
+        let path = self.folder.join(what.stage);
+        save(&path).map(|()| Some(path))
     }
-    fn resume(&self, stage: &str, _: &str) -> Result<Option<PathBuf>> {
-        Ok(self.resume.then(|| self.folder.join(stage)))
+    fn resume(&self, stage: &str, _: &str) -> Result<Vec<PathBuf>> {
+        Ok(if self.resume { vec![self.folder.join(stage)] } else { Vec::new() })
     }
 }
 
