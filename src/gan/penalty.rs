@@ -43,7 +43,7 @@ impl Row for Penalty {
 }
 
 /// Every penalty, in the order the manual lists them.
-pub const PENALTIES: &[Penalty] = &[NONE, WGAN_GP, DRAGAN, R1, R2, ZERO_CENTRED, L2];
+pub const PENALTIES: &[Penalty] = &[NONE, WGAN_GP, DRAGAN, DRAGAN_V2, R1, R2, ZERO_CENTRED, L2];
 
 const NONE: Penalty = Penalty { name: "none", doc: "No penalty.", value: |_| Ok(None) };
 
@@ -64,10 +64,25 @@ const DRAGAN: Penalty = Penalty {
           mean((s - 1)^2), s as in `wgan_gp`, x = real + std (u - 1/2) cut to 0..1, u uniform for each value, std one number: the \
           standard deviation of the whole batch.   Kodali et al. 2017, arXiv:1705.07215, in Compare GAN's form.",
     value: |scene| {
-        let real = scene.real.detach();
-        let deviation = real.sub(&real.mean_all()?)?.square()?.mean_all()?.value()?.sqrt();
-        let noise = scene.rng.uniform_tensor(real.dims(), real.device())?.affine(deviation, -0.5 * deviation)?;
-        one_centred(scene.logits, &real.add(&noise)?.clamp(0.0, 1.0)?).map(Some)
+        let deviation = deviation(scene.real)?;
+        let noise =
+            scene.rng.uniform_tensor(scene.real.dims(), scene.real.device())?.affine(deviation, -0.5 * deviation)?;
+        one_centred(scene.logits, &scene.real.add(&noise)?.clamp(0.0, 1.0)?).map(Some)
+    },
+};
+
+const DRAGAN_V2: Penalty = Penalty {
+    name: "dragan_v2",
+    doc: "Pulls the slope of the probability of being real, beside real images, towards 1.\n\n\
+          mean((s - 1)^2), s = sqrt(1e-4 + |d sigmoid(logit) / d x|^2), x = real + t std u / 2, u uniform for each value, t uniform \
+          for each image, std as in `dragan`: the noise only brightens, and nothing is cut.   Kodali et al. 2017, \
+          arXiv:1705.07215, in the form of Compare GAN's version 2 (Lucic et al. 2017, arXiv:1711.10337); `dragan` is that of version 3.",
+    value: |scene| {
+        let half = 0.5 * deviation(scene.real)?;
+        let noise = scene.rng.uniform_tensor(scene.real.dims(), scene.real.device())?.mul_scalar(half)?;
+        let t = scene.rng.uniform_tensor(&[scene.real.dims4()?[0], 1, 1, 1], scene.real.device())?;
+        let x = scene.real.add(&noise.mul(&t)?)?;
+        one_centred(&|x| (scene.logits)(x)?.sigmoid(), &x).map(Some)
     },
 };
 
@@ -109,6 +124,12 @@ const L2: Penalty = Penalty {
         Tensor::cat(&halves.iter().collect::<Vec<_>>(), 0)?.mean_all()?.mul_scalar(0.5).map(Some)
     },
 };
+
+/// The standard deviation of all values of a batch together.
+fn deviation(images: &Tensor) -> Result<f64> {
+    let images = images.detach();
+    Ok(images.sub(&images.mean_all()?)?.square()?.mean_all()?.value()?.sqrt())
+}
 
 /// Images on the lines from real to generated ones, at a place of its own for each.
 fn between(scene: &mut Scene<'_>) -> Result<Tensor> {

@@ -120,6 +120,14 @@ def penalty(name, params, real, fake, real_labels, fake_labels):
         noise = torch.tensor(rng.uniforms(real.numel())).reshape(real.shape) - 0.5
         x = (real + real.std(unbiased=False) * noise).clamp(0, 1)
         return towards_one(slope(params, x, real_labels))
+    if name == "dragan_v2":
+        u = torch.tensor(rng.uniforms(real.numel())).reshape(real.shape)
+        alpha = torch.tensor(rng.uniforms(N)).reshape(N, 1, 1, 1)
+        perturbed = real + 0.5 * real.std(unbiased=False) * u
+        x = (real + alpha * (perturbed - real)).detach().requires_grad_()
+        probability = torch.sigmoid(discriminator(params, x, real_labels))
+        (g,) = torch.autograd.grad(probability.sum(), x, create_graph=True)
+        return towards_one(g.flatten(1))
     if name == "r1":
         return 0.5 * slope(params, real, real_labels).norm(dim=1).pow(2).mean()
     if name == "r2":
@@ -132,7 +140,7 @@ def penalty(name, params, real, fake, real_labels, fake_labels):
 
 def penalties():
     out = {}
-    for name in ["wgan_gp", "dragan", "r1", "r2", "zero_centred", "l2"]:
+    for name in ["wgan_gp", "dragan", "dragan_v2", "r1", "r2", "zero_centred", "l2"]:
         params = {n: spread(30 + i, *shape).requires_grad_() for i, (n, shape) in enumerate(SHAPES.items())}
         real, fake = spread(40, N, 2, 6, 6, low=0), spread(41, N, 2, 6, 6, low=0)
         real_labels, fake_labels = torch.tensor([0, 1, 2, 1]), torch.tensor([2, 2, 0, 1])
