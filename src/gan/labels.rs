@@ -112,6 +112,15 @@ pub(super) fn batches(data: &Labelled, options: &TrainOptions) -> Result<Batches
     }
 }
 
+/// Batches of all images, whether they have a label or not, in an order that is not that of the labelled ones.
+///
+/// # Errors
+/// There are fewer images than in a batch.
+pub(super) fn all_batches(data: &Labelled, options: &TrainOptions) -> Result<Batches> {
+    let seed = options.seed.wrapping_add(1);
+    data.source().batches(options.batch, &BatchOptions { seed, flip: options.flip, ..BatchOptions::default() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,6 +42,7 @@ pub const METHODS: &[Method] = &[
     SSGAN,
     ROTATION_ONLY,
     OSSGAN,
+    TRIPLE_GAN,
 ];
 
 fn rotate(options: &mut TrainOptions) {
@@ -187,5 +188,21 @@ const OSSGAN: Method = Method {
         infer(options);
         options.soft_prediction = true;
         options.class_loss = "open_set".into();
+    },
+};
+
+const TRIPLE_GAN: Method = Method {
+    name: "triple_gan",
+    doc: "A conditional GAN with a third network, a classifier, whose labels of real images the discriminator tells from known ones.\n\n\
+          Give it a set with some labels kept, `data.train.keep_labels(0.1)`. D: the loss of (x, y) labelled against (G(z, y), y), \
+          averaged with that of (x, y) against (x, c) of any real x with c drawn from C(x). C: the cross-entropy of labelled images, \
+          plus `c_adversarial_weight` times the generator's loss at D(x, C(x)), plus, after `c_fake_start` steps, `c_fake_weight` \
+          times that of (G(z, y), y). D is given C's probabilities as one row, so that C learns by its gradient and not by REINFORCE: \
+          the projection is linear in the row, so under `hinge` and `wasserstein` this is the mean over all classes. \
+          `gan.accuracy(data.test)` asks the classifier.   Li et al. 2017, arXiv:1703.02291, without its two regularisers of \
+          unlabelled images.",
+    apply: |options| {
+        options.labels = Labels::Known;
+        options.classifier = "resnet-small".into();
     },
 };

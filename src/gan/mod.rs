@@ -4,6 +4,7 @@
 //! what a script trains on, samples from, clones and saves.
 
 pub mod arch;
+mod classifier;
 mod directions;
 mod journey;
 mod labels;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::data::{Labelled, Shape};
 use crate::error::{Error, Result};
+use crate::gan::classifier::Third;
 use crate::gan::labels::{self, Rows};
 use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::options::{Labels, TrainOptions};
@@ -28,6 +29,8 @@ pub struct Gan {
     pub(super) discriminator: Arc<Discriminator>,
     pub(super) g_optimiser: Box<dyn Optimiser>,
     pub(super) d_optimiser: Box<dyn Optimiser>,
+    /// The classifier that labels real images for the discriminator, in Triple-GAN.
+    pub(super) third: Option<Third>,
     pub(super) classes: Vec<String>,
     pub(super) step: u64,
     shape: Shape,
@@ -80,6 +83,7 @@ impl Gan {
         };
         let discriminator = Discriminator::new(&options.discriminator, &of_discriminator, heads, options.seed, device)?;
         let [g_optimiser, d_optimiser] = optimisers(&options, &generator, &discriminator)?;
+        let third = Third::new(&options, shape.channels, classes.len(), device)?;
         let average = match options.ema > 0.0 {
             true => Some((generator.copy()?, Average::new(options.ema).from(options.ema_start as u64))),
             false => None,
@@ -92,6 +96,7 @@ impl Gan {
             discriminator,
             g_optimiser,
             d_optimiser,
+            third,
             classes,
             step: 0,
             shape,
@@ -113,6 +118,10 @@ impl Gan {
             )));
         }
         let batches = labels::batches(data, &self.options)?.on(&self.device);
+        let unlabelled = match self.options.classifies() {
+            true => Some(labels::all_batches(data, &self.options)?.on(&self.device)),
+            false => None,
+        };
         let rows = Rows::of(data, &self.options)?;
         let end = self.step + steps;
         let fingerprint = format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), rows.hash());
@@ -127,6 +136,7 @@ impl Gan {
             end,
             gan: self,
             batches,
+            unlabelled,
             rows,
             job,
             hook,
@@ -192,6 +202,11 @@ impl Gan {
             "penalty_every",
             "d_clip",
             "class_weight",
+            "c_lr",
+            "c_share",
+            "c_adversarial_weight",
+            "c_fake_weight",
+            "c_fake_start",
             "d_rotation_weight",
             "g_rotation_weight",
             "d_steps",
@@ -220,6 +235,9 @@ impl Gan {
         }
         self.g_optimiser.set_lr(changed.g_lr);
         self.d_optimiser.set_lr(changed.d_lr);
+        if let Some(third) = &mut self.third {
+            third.set_lr(changed.c_lr);
+        }
         self.changes.push(Change { step: self.step, name: name.to_string(), value });
         self.options = changed;
         Ok(())
@@ -252,6 +270,7 @@ impl Gan {
             discriminator,
             g_optimiser,
             d_optimiser,
+            third: self.third.as_ref().map(|third| third.copy(&self.options)).transpose()?,
             classes: self.classes.clone(),
             step: self.step,
             shape: self.shape,
@@ -276,6 +295,9 @@ impl Gan {
             parts.push(("average", network.store().state()));
             numbers.push(("updates", average.updates() as f64));
         }
+        if let Some(third) = &self.third {
+            parts.extend(third.state()?);
+        }
         checkpoint::save(path, &parts, &numbers)
     }
 
@@ -295,10 +317,14 @@ impl Gan {
             }
             None => None,
         };
+        let third = self.third.as_ref().map(|third| third.saved(&saved)).transpose()?;
         self.generator.store().restore(generator)?;
         self.discriminator.store().restore(discriminator)?;
         self.g_optimiser.load(&mut |name| saved.find("g_optimiser", name))?;
         self.d_optimiser.load(&mut |name| saved.find("d_optimiser", name))?;
+        if let (Some(third), Some(found)) = (&mut self.third, third) {
+            third.restore(&saved, found, average.as_ref().map_or(0, |(_, updates)| *updates))?;
+        }
         if let (Some((network, average)), Some((values, updates))) = (&mut self.average, average) {
             network.store().restore(values)?;
             average.resume(updates);

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::gan::Scene;
+use crate::gan::classifier::Paired;
 use crate::gan::train::Training;
 use crate::nn::{Mode, ROTATION};
 use crate::tensor::Tensor;
@@ -20,6 +21,8 @@ pub(super) struct Asked<'a> {
 struct Seen {
     real: Tensor,
     fake: Tensor,
+    /// Of the real images that the classifier labelled.
+    paired: Option<Tensor>,
     /// Of the real images at 90, 180 and 270 degrees.
     turned: Option<Tensor>,
 }
@@ -31,12 +34,14 @@ impl Training<'_, '_> {
         sub_step: u64,
         piece: usize,
         real: Asked<'_>,
+        paired: Option<&Paired>,
         fake: Asked<'_>,
     ) -> Result<(Values, Tensor)> {
         let gan = &*self.gan;
         let (d, options) = (&gan.discriminator, &gan.options);
         let turned = options.turned(real.images.dims()[0]);
-        let seen = self.see(real, fake, turned)?;
+        let paired = paired.map(|paired| Asked { images: &paired.images, rows: &paired.rows });
+        let seen = self.see(real, paired, fake, turned)?;
         let mut tasks = Vec::new();
         let mut told = Vec::new();
         let mut rows = real.rows.clone();
@@ -62,8 +67,14 @@ impl Training<'_, '_> {
             told.push(("rotation_accuracy", right as f64 / (4 * turned) as f64));
             tasks.push(loss.mul_scalar(options.d_rotation_weight)?);
         }
-        let (real_logits, fake_logits) = self.judged(&seen, &rows, fake.rows)?;
-        let adversarial = self.loss.discriminator(&real_logits, &fake_logits)?;
+        let (real_logits, fake_logits, paired_logits) =
+            self.judged(&seen, &rows, paired.map(|paired| paired.rows), fake.rows)?;
+        let mut adversarial = self.loss.discriminator(&real_logits, &fake_logits)?;
+        if let Some(paired_logits) = paired_logits {
+            // A real image with the classifier's label is a fake pair, beside the generator's.
+            let (share, pairs) = (options.c_share, self.loss.discriminator(&real_logits, &paired_logits)?);
+            adversarial = adversarial.mul_scalar(1.0 - share)?.add(&pairs.mul_scalar(share)?)?;
+        }
         let mut values = vec![("d_loss", adversarial.value()?)];
         values.extend(told);
         let mut loss = self.weighed(adversarial)?;
@@ -109,9 +120,9 @@ impl Training<'_, '_> {
         if self.gan.options.adversarial() { Ok(adversarial) } else { adversarial.mul_scalar(0.0) }
     }
 
-    /// Features of real images, fakes, and turned copies of the real ones: in one pass, as Compare GAN does it now, or with the
-    /// fakes in a pass of their own. The upright images of the copies are in the batch already.
-    fn see(&self, real: Asked<'_>, fake: Asked<'_>, turned: usize) -> Result<Seen> {
+    /// Features of real images, fakes of both kinds, and turned copies of the real ones: in one pass, as Compare GAN does it
+    /// now, or with the fakes in a pass of their own. The upright images of the copies are in the batch already.
+    fn see(&self, real: Asked<'_>, paired: Option<Asked<'_>>, fake: Asked<'_>, turned: usize) -> Result<Seen> {
         let d = &self.gan.discriminator;
         let n = real.images.dims()[0];
         let copies = turned_copies(real, turned)?;
@@ -122,28 +133,46 @@ impl Training<'_, '_> {
         };
         let copies = copies.as_ref().map(|(images, rows)| Asked { images, rows });
         let apart = self.gan.options.separate_passes;
-        let parts: Vec<Asked<'_>> = std::iter::once(real).chain((!apart).then_some(fake)).chain(copies).collect();
+        let fakes: Vec<Asked<'_>> = std::iter::once(fake).chain(paired).collect();
+        let of_fakes = fakes.len() * n;
+        let joined = if apart { &[] } else { fakes.as_slice() };
+        let parts: Vec<Asked<'_>> = std::iter::once(real).chain(joined.iter().copied()).chain(copies).collect();
         let features = run(&parts)?;
-        let after = if apart { n } else { 2 * n };
+        let after = if apart { n } else { n + of_fakes };
         let turned = match turned {
             0 => None,
             turned => Some(features.narrow(0, after, 3 * turned)?),
         };
-        let fake = if apart { run(&[fake])? } else { features.narrow(0, n, n)? };
-        Ok(Seen { real: features.narrow(0, 0, n)?, fake, turned })
+        let both = if apart { run(&fakes)? } else { features.narrow(0, n, of_fakes)? };
+        let paired = if of_fakes > n { Some(both.narrow(0, n, n)?) } else { None };
+        Ok(Seen { real: features.narrow(0, 0, n)?, fake: both.narrow(0, 0, n)?, paired, turned })
     }
 
-    /// Logits of real images and of fakes.
-    fn judged(&self, seen: &Seen, real_rows: &Tensor, fake_rows: &Tensor) -> Result<(Tensor, Tensor)> {
-        let d = &self.gan.discriminator;
-        if self.gan.options.separate_passes {
-            let real = d.judge(&seen.real, Some(real_rows), Mode::Train)?;
-            return Ok((real, d.judge(&seen.fake, Some(fake_rows), Mode::Train)?));
-        }
+    /// Logits of real images, of fakes, and of real images that the classifier labelled.
+    fn judged(
+        &self,
+        seen: &Seen,
+        real_rows: &Tensor,
+        paired_rows: Option<&Tensor>,
+        fake_rows: &Tensor,
+    ) -> Result<(Tensor, Tensor, Option<Tensor>)> {
         let n = seen.real.dims()[0];
-        let rows = Tensor::cat(&[real_rows, fake_rows], 0)?;
-        let logits = d.judge(&Tensor::cat(&[&seen.real, &seen.fake], 0)?, Some(&rows), Mode::Train)?;
-        Ok((logits.narrow(0, 0, n)?, logits.narrow(0, n, n)?))
+        let judge = |parts: &[(&Tensor, &Tensor)]| {
+            let features = Tensor::cat(&parts.iter().map(|(features, _)| *features).collect::<Vec<_>>(), 0)?;
+            let rows = Tensor::cat(&parts.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), 0)?;
+            self.gan.discriminator.judge(&features, Some(&rows), Mode::Train)
+        };
+        let real = [(&seen.real, real_rows)];
+        let fakes: Vec<_> =
+            std::iter::once((&seen.fake, fake_rows)).chain(seen.paired.as_ref().zip(paired_rows)).collect();
+        let (real, fakes) = if self.gan.options.separate_passes {
+            (judge(&real)?, judge(&fakes)?)
+        } else {
+            let logits = judge(&[&real[..], &fakes].concat())?;
+            (logits.narrow(0, 0, n)?, logits.narrow(0, n, logits.dims()[0] - n)?)
+        };
+        let paired = if fakes.dims()[0] > n { Some(fakes.narrow(0, n, n)?) } else { None };
+        Ok((real, fakes.narrow(0, 0, n)?, paired))
     }
 
     /// The penalty of this step, if there is one and it is its turn.
@@ -188,7 +217,7 @@ fn completed(rows: &Tensor, logits: &Tensor, soft: bool) -> Result<Tensor> {
 }
 
 /// The cross-entropy of the classes, averaged over the images that have a label; 0 if none has.
-fn labelled_cross_entropy(logits: &Tensor, rows: &Tensor) -> Result<Tensor> {
+pub(super) fn labelled_cross_entropy(logits: &Tensor, rows: &Tensor) -> Result<Tensor> {
     let labelled = rows.sum_all()?.value()?.max(1.0);
     logits.log_softmax()?.mul(&rows.detach())?.sum_all()?.mul_scalar(-1.0 / labelled)
 }

@@ -64,6 +64,18 @@ crate::options! {
         pub class_loss: String = "labelled".into(),
         /// What the predictor's loss is multiplied with in the discriminator's loss.
         pub class_weight: f64 = 1.0,
+        /// A third network that learns the classes of labelled images and labels the others for the discriminator, as in
+        /// Triple-GAN: `none`, or a network of `label::supervised`, `resnet-small` say.
+        pub classifier: String = "none".into(),
+        /// The share of the discriminator's loss of fakes that real images with the classifier's labels have; the generator's
+        /// images have the rest.
+        pub c_share: f64 = 0.5,
+        /// What the classifier's adversarial loss is multiplied with beside its cross-entropy on labelled images.
+        pub c_adversarial_weight: f64 = 0.5,
+        /// What the classifier's cross-entropy on generated images is multiplied with.
+        pub c_fake_weight: f64 = 0.1,
+        /// Steps before the classifier learns from generated images.
+        pub c_fake_start: usize = 1000,
         /// A second task of the discriminator: `none`, `rotation`, or `rotation_only` in place of telling real from fake.
         pub self_supervision: String = "none".into(),
         /// The share of each batch that is also shown turned.
@@ -142,10 +154,14 @@ crate::options! {
         pub g_lr: f64 = 2e-4,
         /// The learning rate of the discriminator.
         pub d_lr: f64 = 2e-4,
+        /// The learning rate of the classifier.
+        pub c_lr: f64 = 1e-3,
         /// What changes the generator along its gradients: `adam`, `adamw`, `sgd` or `rmsprop`.
         pub g_optimiser: OptimiserKind = OptimiserKind::ADAM,
         /// What changes the discriminator along its gradients: `adam`, `adamw`, `sgd` or `rmsprop`.
         pub d_optimiser: OptimiserKind = OptimiserKind::ADAM,
+        /// What changes the classifier along its gradients: `adam`, `adamw`, `sgd` or `rmsprop`.
+        pub c_optimiser: OptimiserKind = OptimiserKind::ADAM,
         /// Adam's running shares.
         pub betas: [f64; 2] = [0.0, 0.999],
         /// Added to the roots of Adam and RMSProp.
@@ -227,6 +243,7 @@ impl TrainOptions {
         }
         let shares = [
             ("rotation_share", self.rotation_share),
+            ("c_share", self.c_share),
             ("ema", self.ema),
             ("betas[0]", self.betas[0]),
             ("betas[1]", self.betas[1]),
@@ -258,6 +275,11 @@ impl TrainOptions {
     fn check_idle(&self) -> Result<()> {
         let defaults = Self::default();
         let groups: [(&[&str], bool, &str); 4] = [
+            (
+                &["c_share", "c_adversarial_weight", "c_fake_weight", "c_fake_start", "c_lr", "c_optimiser"],
+                self.classifies(),
+                "`classifier: \"resnet-small\"`",
+            ),
             (&["soft_prediction", "class_loss", "class_weight"], self.predictor, "`predictor: true`"),
             (
                 &["rotation_share", "d_rotation_weight", "g_rotation_weight"],
@@ -304,7 +326,9 @@ impl TrainOptions {
     fn check_optimisers(&self) -> Result<()> {
         let defaults = Self::default();
         for name in ["betas", "epsilon", "momentum", "nesterov", "smoothing"] {
-            let known = [self.g_optimiser, self.d_optimiser].iter().any(|kind| kind.row().knows.contains(&name));
+            let third = self.classifies().then_some(self.c_optimiser);
+            let mut kinds = [self.g_optimiser, self.d_optimiser].into_iter().chain(third);
+            let known = kinds.any(|kind| kind.row().knows.contains(&name));
             if !known && self.get(name) != defaults.get(name) {
                 let users =
                     OPTIMISERS.iter().filter(|row| row.knows.contains(&name)).map(|row| format!("`{}`", row.name));
@@ -336,7 +360,33 @@ impl TrainOptions {
     /// Options that contradict one another are an error.
     fn check_together(&self) -> Result<()> {
         let classes = matches!(self.labels, Labels::Given | Labels::Known | Labels::Soft);
-        let refused: [(bool, &str, &str); 6] = [
+        let refused: [(bool, &str, &str); 11] = [
+            (
+                self.classifies() && !matches!(self.labels, Labels::Given | Labels::Known),
+                "a `classifier` learns the classes of labelled images, and `labels` gives every image a row",
+                "set `labels: \"known\"`, or `classifier: \"none\"`",
+            ),
+            (
+                self.classifies() && self.predictor,
+                "`classifier` and `predictor: true` both label images that have no label",
+                "leave one of them out",
+            ),
+            (
+                self.classifies() && self.d_norm == NormKind::Conditional,
+                "a discriminator beside a `classifier` cannot have norms that look at labels: the classifier learns through its \
+                 projection alone",
+                "set `d_norm: \"none\"`",
+            ),
+            (
+                self.classifies() && self.accumulate > 1,
+                "a `classifier` has batch norms that look at a whole batch, and `accumulate` cuts it in pieces",
+                "set `accumulate: 1`",
+            ),
+            (
+                self.classifies() && !self.adversarial(),
+                "a `classifier` learns from a discriminator that tells real from fake, and `self_supervision: \"rotation_only\"` has none",
+                "leave one of them out",
+            ),
             (
                 self.predictor && !classes,
                 "`predictor: true` has no classes to learn with `labels: \"single\"` or `labels: \"random\"`",
@@ -372,6 +422,11 @@ impl TrainOptions {
             Some((_, message, help)) => Err(Error::new(*message).help(*help)),
             None => Ok(()),
         }
+    }
+
+    /// Whether there is a third network.
+    pub(super) fn classifies(&self) -> bool {
+        self.classifier != "none"
     }
 
     pub(super) fn rotates(&self) -> bool {

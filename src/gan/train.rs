@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::data::{Batches, Labelled};
 use crate::error::Result;
+use crate::gan::classifier::Paired;
 use crate::gan::labels::Rows;
 use crate::gan::model::{Gan, Hook};
 use crate::gan::objective::{Asked, Values};
@@ -34,6 +35,8 @@ pub fn train(
 pub(super) struct Training<'a, 'b> {
     pub(super) gan: &'a mut Gan,
     pub(super) batches: Batches,
+    /// All images, for a classifier to label.
+    pub(super) unlabelled: Option<Batches>,
     pub(super) rows: Rows,
     pub(super) rates: Rates,
     pub(super) clip: Clip,
@@ -101,6 +104,7 @@ impl Training<'_, '_> {
         &mut self,
         sub_step: u64,
         (real, rows): &(Tensor, Tensor),
+        paired: Option<&Paired>,
         draw: &Draw,
         fake: Option<&Tensor>,
         factor: f64,
@@ -117,7 +121,7 @@ impl Training<'_, '_> {
             let (images, rows) = (cut(real, piece, pieces)?, cut(rows, piece, pieces)?);
             let real = Asked { images: &images, rows: &rows };
             let fake = Asked { images: &fake, rows: &draw.labels };
-            let (values, loss) = self.discriminator_loss(sub_step, piece, real, fake)?;
+            let (values, loss) = self.discriminator_loss(sub_step, piece, real, paired, fake)?;
             if !sum.add(&values, &loss, &params)? {
                 // The loop names the number and the step; nothing is changed by it.
                 return Ok(values);
@@ -221,9 +225,19 @@ impl Trainable for Training<'_, '_> {
                 Some(together) => Some(together.narrow(0, sub * batch, batch)?),
                 None => own.clone(),
             };
-            values = self.discriminator_step(step * d_steps + sub as u64, real, draw, shown.as_ref(), factor)?;
+            let sub_step = step * d_steps + sub as u64;
+            let paired = self.paired(sub_step)?;
+            values = self.discriminator_step(sub_step, real, paired.as_ref(), draw, shown.as_ref(), factor)?;
             if !values.iter().all(|(_, value)| value.is_finite()) {
                 return Ok(values);
+            }
+            if let (true, Some(paired), Some(fake)) = (last, &paired, &shown) {
+                let real = Asked { images: &real.0, rows: &real.1 };
+                let fake = Asked { images: fake, rows: &draw.labels };
+                values.extend(self.classifier_step(step, real, paired, fake, factor)?);
+                if !values.iter().all(|(_, value)| value.is_finite()) {
+                    return Ok(values);
+                }
             }
             if last {
                 values.extend(self.generator_step(draw, own.as_ref(), factor)?);
@@ -232,6 +246,9 @@ impl Trainable for Training<'_, '_> {
         if values.iter().all(|(_, value)| value.is_finite()) {
             if let Some((network, average)) = &mut self.gan.average {
                 average.update(network.store(), self.gan.generator.store())?;
+            }
+            if let Some(third) = &mut self.gan.third {
+                third.settle()?;
             }
             self.gan.step = step + 1;
         }

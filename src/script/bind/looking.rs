@@ -303,6 +303,36 @@ mod using {
         held.judge(&images, labels.as_deref(), shared(&ctx)?.stop()).at(&ctx)
     }
 
+    /// How likely a GAN finds each class for images, `[n, classes]`: those of `triple_gan` by their classifier, averaged if the
+    /// generator is; those of `s2gan_co`, `s3gan_co` and `ossgan` by the discriminator's predictor.
+    ///
+    /// ```rhai
+    /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1 };
+    /// let gan = gan::train(known, gan::method("triple_gan") + options + #{ classifier: "resnet-tiny" });
+    /// gan.classify(gan.sample(3)).shape // => [3, 10]
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn classify(ctx: NativeCallContext, gan: Gan, images: Dynamic) -> Fallible<Tensor> {
+        let held = gan.held().at(&ctx)?;
+        let (images, _) = super::images_of(&ctx, &held, &images)?;
+        held.classify(&images, shared(&ctx)?.stop()).at(&ctx)
+    }
+
+    /// The share of held-out images whose class a GAN finds likeliest, of those that `classify` can ask.
+    ///
+    /// ```rhai
+    /// let data = data::load("fashion-mnist-10k");
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// let gan = gan::train(data.train.take(64).keep_labels(0.5), gan::method("s2gan_co") + options);
+    /// gan.accuracy(data.test.take(50)) <= 1.0 // => true
+    /// ```
+    #[rhai_fn(name = "accuracy", return_raw)]
+    pub fn gan_accuracy(ctx: NativeCallContext, gan: Gan, data: Dataset) -> Fallible<f64> {
+        let truth = data.truth().at(&ctx)?;
+        gan.held().at(&ctx)?.accuracy(data.images(), truth.labels(), shared(&ctx)?.stop()).at(&ctx)
+    }
+
     /// What the discriminator thinks of images of the classes in `labels`.
     ///
     /// ```rhai

@@ -37,8 +37,13 @@ impl Show for Gan {
             Network::generator(Arc::clone(gan.generator())).short(),
             Network::discriminator(Arc::clone(gan.discriminator())).short(),
         );
-        let layers = [("generator", gan.generator().store()), ("discriminator", gan.discriminator().store())]
-            .map(|(name, store)| (name, Layers::of(store)));
+        let classifier = gan.classifier().map(|network| network.encoder.store());
+        let layers: Vec<(&str, Layers)> =
+            [("generator", gan.generator().store()), ("discriminator", gan.discriminator().store())]
+                .into_iter()
+                .chain(classifier.map(|store| ("classifier", store)))
+                .map(|(name, store)| (name, Layers::of(store)))
+                .collect();
         let changes: Vec<String> = gan.changes.iter().map(ToString::to_string).collect();
         let options = gan.options.clone();
         let step = gan.step();
