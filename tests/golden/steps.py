@@ -1,4 +1,4 @@
-"""Whole training steps of `s3gan` and `s3gan_co` by PyTorch: steps.json.
+"""Whole training steps of `s3gan`, `s3gan_co` and `triple_gan` by PyTorch: steps.json.
 
     pip install torch numpy
     python tests/golden/steps.py > tests/golden/steps.json
@@ -215,12 +215,148 @@ def run(predictor, penalty_weight):
     return {"values": told, "changes": changes}
 
 
+C_RATE, C_SHARE, C_ADVERSARIAL, C_FAKE, C_FAKE_START = 0.05, 0.3, 0.7, 0.6, 1
+C_WIDTHS = [16, 16, 32, 64]
+C_SHAPES = {"stem.weight": (16, 1, 3, 3), "head.weight": (CLASSES, 64), "head.bias": (CLASSES,)}
+C_SHAPES["norm.gamma"] = C_SHAPES["norm.beta"] = (64,)
+for i, (inputs, outputs) in enumerate(zip(C_WIDTHS, C_WIDTHS[1:])):
+    C_SHAPES[f"block{i + 1}.conv1.weight"] = (outputs, inputs, 3, 3)
+    C_SHAPES[f"block{i + 1}.conv2.weight"] = (outputs, outputs, 3, 3)
+    C_SHAPES[f"block{i + 1}.shortcut.weight"] = (outputs, inputs, 1, 1)
+    for part in ["gamma", "beta"]:
+        C_SHAPES[f"block{i + 1}.norm1.{part}"], C_SHAPES[f"block{i + 1}.norm2.{part}"] = (inputs,), (outputs,)
+
+
+class Running:
+    """The moving averages of batch norms, by name; they move only where `advance` says so."""
+
+    def __init__(self):
+        self.values = {}
+
+    def norm(self, c, name, x, advance):
+        if advance:
+            with torch.no_grad():
+                mean, variance = x.mean([0, 2, 3]), x.var([0, 2, 3], unbiased=False)
+                old = self.values.get(name, (torch.zeros_like(mean), torch.ones_like(variance)))
+                self.values[name] = (0.9 * old[0] + 0.1 * mean, 0.9 * old[1] + 0.1 * variance)
+        y = F.batch_norm(x, None, None, c.params[f"{name}.gamma"], c.params[f"{name}.beta"], training=True, eps=1e-5)
+        return F.relu(y)
+
+
+def same(x, weight, stride):
+    """A convolution with TensorFlow's SAME padding: the odd pixel comes after."""
+    k, (h, w) = weight.shape[-1], x.shape[2:]
+    pads = [max((-(-size // stride) - 1) * stride + k - size, 0) for size in (w, h)]
+    return F.conv2d(F.pad(x, [pads[0] // 2, pads[0] - pads[0] // 2, pads[1] // 2, pads[1] - pads[1] // 2]), weight, stride=stride)
+
+
+def classify(c, running, x, advance):
+    x = same(2 * x - 1, c.params["stem.weight"], 1)
+    for i in (1, 2, 3):
+        normal = running.norm(c, f"block{i}.norm1", x, advance)
+        inner = running.norm(c, f"block{i}.norm2", same(normal, c.params[f"block{i}.conv1.weight"], 2), advance)
+        shortcut = same(normal, c.params[f"block{i}.shortcut.weight"], 2)
+        x = same(inner, c.params[f"block{i}.conv2.weight"], 1) + shortcut
+    h = running.norm(c, "norm", x, advance).mean([2, 3])
+    return F.linear(h, c.params["head.weight"], c.params["head.bias"])
+
+
+def hinge(real, fake):
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def triple():
+    pixels = np.floor(uniform(77, IMAGES * SIDE * SIDE) * 256)
+    images = torch.tensor(pixels.reshape(IMAGES, 1, SIDE, SIDE) / 255)
+    d_shapes = {n: s for n, s in D_SHAPES.items() if "predictor" not in n and "rotation" not in n}
+    g, d, c, running = Network(G_SHAPES, False), Network(d_shapes, True), Network(C_SHAPES, False), Running()
+    gan = Stream(SEED).stream("gan")
+    order = Stream(SEED).stream("data::batches").stream("order").at
+    all_order = Stream(SEED + 1).stream("data::batches").stream("order").at
+    one_hot = lambda labels: F.one_hot(torch.tensor(labels), CLASSES).double()
+    told = []
+    for step in range(STEPS):
+        for sub in range(D_STEPS):
+            at = step * D_STEPS + sub
+            # The first six images have labels: a batch of four is an epoch of them, and a third of one of all.
+            picked = [i for i in order(at).permutation(IMAGES) if i < 6][:BATCH]
+            real, y = images[picked], one_hot([i % CLASSES for i in picked])
+            begin = at % 3 * BATCH
+            others = images[all_order(at // 3).permutation(IMAGES)[begin : begin + BATCH]]
+            z = torch.tensor(gan.stream("z").at(at).normals(BATCH * Z)).reshape(BATCH, Z)
+            draws = gan.stream("labels").at(at)
+            fake_y = one_hot([draws.below(CLASSES) for _ in range(BATCH)])
+            fake = generate(g, z, fake_y)
+            with torch.no_grad():
+                likely = classify(c, running, others, False).softmax(1)
+            thresholds = torch.tensor(gan.stream("classifier").at(at).uniforms(BATCH))
+            pair_y = one_hot([int((likely[i].cumsum(0) <= thresholds[i]).sum()) for i in range(BATCH)])
+
+            h = features(d, torch.cat([real, fake.detach(), others]))
+            logits = judge(d, h, torch.cat([y, fake_y, pair_y]))
+            real_logits, fake_logits, pair_logits = logits.split(BATCH)
+            loss = (1 - C_SHARE) * hinge(real_logits, fake_logits) + C_SHARE * hinge(real_logits, pair_logits)
+            values = {"d_loss": loss.item()}
+            descend(d, loss, D_RATE)
+
+        # The classifier: the discriminator judges and does not move.
+        frozen = Network({}, False)
+        frozen.params, frozen.u = {n: p.detach() for n, p in d.params.items()}, dict(d.u)
+        still = lambda name: still_weight(frozen, name)
+        h = still_features(frozen, others)
+        both = classify(c, running, torch.cat([real, others]), True)
+        classes = F.cross_entropy(both[:BATCH], y.argmax(1))
+        guess = both[BATCH:].softmax(1)
+        # The mean over all classes of minus the logit, which is what REINFORCE estimates.
+        plain = F.linear(h, still("discriminator.linear.weight"), frozen.params["discriminator.linear.bias"])
+        by_class = plain + h @ still("discriminator.projection.weight").T
+        adversarial = -(guess * by_class).sum(1).mean()
+        values["c_loss"], values["c_adversarial"] = classes.item(), adversarial.item()
+        values["c_accuracy"] = (both[:BATCH].argmax(1) == y.argmax(1)).double().mean().item()
+        loss = classes + C_ADVERSARIAL * adversarial
+        if step >= C_FAKE_START:
+            pseudo = F.cross_entropy(classify(c, running, fake.detach(), False), fake_y.argmax(1))
+            values["c_fake"] = pseudo.item()
+            loss = loss + C_FAKE * pseudo
+        descend(c, loss, C_RATE)
+
+        logits = judge(d, features(d, fake), fake_y)
+        values["g_loss"] = -logits.mean().item()
+        descend(g, -logits.mean(), G_RATE)
+        told.append(values)
+    shown = ["discriminator.conv1.weight", "discriminator.linear.weight", "discriminator.projection.weight"]
+    shown += ["generator.linear.weight", "generator.norm2.gamma.weight"]
+    shown += ["stem.weight", "block2.shortcut.weight", "block3.norm2.gamma", "norm.beta", "head.weight", "head.bias"]
+    params = {**g.params, **d.params, **c.params}
+    short = lambda values: [float(f"{v:.8g}") for v in values.flatten().tolist()]
+    changes = {name: short(params[name].detach() - start(name, params[name].shape)) for name in shown}
+    moving = {name: [short(part) for part in running.values[name]] for name in ["block1.norm1", "norm"]}
+    return {"values": told, "changes": changes, "moving": moving}
+
+
+def still_weight(d, name):
+    """The weight as `Network.weight` gives it, without the power iteration being kept."""
+    kept = dict(d.u)
+    weight = d.weight(name)
+    d.u = kept
+    return weight
+
+
+def still_features(d, x):
+    kept = dict(d.u)
+    with torch.no_grad():
+        h = features(d, x)
+    d.u = kept
+    return h
+
+
 json.dump(
     {
         "made_by": "python tests/golden/steps.py > tests/golden/steps.json",
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "s3gan": run(False, 0),
         "s3gan_co": run(True, 10.0),
+        "triple_gan": triple(),
     },
     sys.stdout,
 )

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fewlab::Result;
-use fewlab::data::{Dataset, Images, LabelBudget, Shape, Truth};
+use fewlab::data::{Dataset, Images, LabelBudget, Labelled, Shape, Truth};
 use fewlab::gan::{self, Gan, LOSSES, PENALTIES, Scene};
 use fewlab::nn::{KMeansOptions, Param, k_means, k_means_from};
 use fewlab::options::{Settings, Value as Setting};
@@ -175,69 +175,127 @@ impl Observer for Told {
     }
 }
 
-#[test]
-fn whole_steps_of_s3gan_are_those_of_pytorch() {
-    let golden: Value = serde_json::from_str(include_str!("../golden/steps.json")).unwrap();
+/// Twelve images of 8x8 in three classes.
+fn twelve() -> Dataset {
     let pixels = uniform(77, 12 * 64).iter().map(|u| (u * 256.0) as u8).collect();
     let images = Images::new(Shape { channels: 1, height: 8, width: 8 }, pixels).unwrap();
     let truth = Truth::new((0..12).map(|i| i % 3).collect(), ["a", "b", "c"].map(String::from).into()).unwrap();
-    let data = Dataset::new("twelve", images, Some(truth), "a test").unwrap();
+    Dataset::new("twelve", images, Some(truth), "a test").unwrap()
+}
+
+/// The label of each of the first `kept` of them.
+fn labelled(data: &Dataset, kept: u32) -> Labelled {
+    let budget = LabelBudget { share: 0.5, seed: 1, indices: (0..kept).collect(), images: data.hash().to_string() };
+    data.with_budget(&budget).unwrap().only_known()
+}
+
+/// Two steps of `method` with `more` options than all of them share, from the weights of `steps.py`: what each measured, and
+/// the GAN with what its parameters began as.
+fn two_steps(
+    method: &str,
+    known: &Labelled,
+    more: &[(&str, Setting)],
+) -> (Vec<BTreeMap<String, f64>>, Gan, Vec<Param>) {
+    let mut options = gan::method(method).unwrap();
+    let shared = [
+        ("seed", Setting::Int(5)),
+        ("batch", Setting::Int(4)),
+        ("d_steps", Setting::Int(2)),
+        ("z_dim", Setting::Int(6)),
+        ("generator", Setting::Text("sndcgan".into())),
+        ("discriminator", Setting::Text("sndcgan".into())),
+        ("g_channels", Setting::Int(8)),
+        ("d_channels", Setting::Int(8)),
+        ("g_optimiser", Setting::Text("sgd".into())),
+        ("d_optimiser", Setting::Text("sgd".into())),
+        ("g_lr", Setting::Float(50.0)),
+        ("d_lr", Setting::Float(0.5)),
+        ("ema", Setting::Float(0.0)),
+        ("sample_every", Setting::Int(0)),
+    ];
+    for (name, value) in shared.into_iter().chain(more.iter().cloned()) {
+        options.set(name, value).unwrap();
+    }
+    let mut gan = Gan::new(known, options, &Device::Cpu).unwrap();
+    let mut stores = vec![gan.generator().store().clone(), gan.discriminator().store().clone()];
+    stores.extend(gan.classifier().into_iter().flat_map(|c| [c.encoder.store().clone(), c.head().clone()]));
+    let params: Vec<Param> = stores.iter().flat_map(|store| store.params()).collect();
+    for param in &params {
+        let values = start(param.name(), param.dims().iter().product(), -0.5);
+        param.set(Tensor::from_vec(values, param.dims(), &Device::Cpu).unwrap()).unwrap();
+    }
+    for buffer in stores.iter().flat_map(|store| store.buffers()).filter(|buffer| buffer.name().ends_with(".u")) {
+        let shape = buffer.value().dims().to_vec();
+        let values = start(buffer.name(), shape.iter().product(), 0.5);
+        buffer.set(Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()).unwrap();
+    }
+    let told = Arc::new(Told::default());
+    let job = Job { observer: told.clone(), stop: Stop::default(), keep: false };
+    gan.train(known, 2, &job, None).unwrap();
+    let told = told.0.lock().unwrap().clone();
+    (told, gan, params)
+}
+
+/// Holds what two steps measured and changed to what `golden` says of them.
+#[track_caller]
+fn same_steps(method: &str, golden: &Value, told: &[BTreeMap<String, f64>], params: &[Param]) {
+    let theirs = golden["values"].as_array().unwrap();
+    assert_eq!((told.len(), theirs.len()), (2, 2));
+    for (step, (ours, theirs)) in told.iter().zip(theirs).enumerate() {
+        for (name, value) in theirs.as_object().unwrap() {
+            // Losses of a network of nine layers after a few steps, in single precision.
+            close(ours[name], value.as_f64().unwrap(), 2e-5, &format!("{method}, step {step}, `{name}`"));
+        }
+    }
+    // What two steps changed, as a share of the largest change: weights of 0.5 are known to 3e-8.
+    for (name, theirs) in golden["changes"].as_object().unwrap() {
+        let param = params.iter().find(|param| param.name() == name).unwrap();
+        let begun = Tensor::from_vec(start(name, param.dims().iter().product(), -0.5), param.dims(), &Device::Cpu);
+        let change = param.value().sub(&begun.unwrap()).unwrap();
+        near(&change, theirs, 1e-3, &format!("{method}, change of `{name}`"));
+    }
+}
+
+#[test]
+fn whole_steps_of_s3gan_are_those_of_pytorch() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/steps.json")).unwrap();
+    let data = twelve();
     for (method, kept, penalty) in [("s3gan", 12, "none"), ("s3gan_co", 6, "wgan_gp")] {
-        let budget = LabelBudget { share: 0.5, seed: 1, indices: (0..kept).collect(), images: data.hash().to_string() };
-        let known = data.with_budget(&budget).unwrap().only_known();
-        let mut options = gan::method(method).unwrap();
-        for (name, value) in [
-            ("seed", Setting::Int(5)),
-            ("batch", Setting::Int(4)),
-            ("d_steps", Setting::Int(2)),
-            ("z_dim", Setting::Int(6)),
-            ("generator", Setting::Text("sndcgan".into())),
-            ("discriminator", Setting::Text("sndcgan".into())),
-            ("g_channels", Setting::Int(8)),
-            ("d_channels", Setting::Int(8)),
-            ("g_optimiser", Setting::Text("sgd".into())),
-            ("d_optimiser", Setting::Text("sgd".into())),
-            ("g_lr", Setting::Float(50.0)),
-            ("d_lr", Setting::Float(0.5)),
-            ("ema", Setting::Float(0.0)),
+        let known = labelled(&data, kept);
+        let more = [
             ("penalty", Setting::Text(penalty.into())),
-            ("sample_every", Setting::Int(0)),
             // The numbers are of spectral norms that the penalty's pass moves too.
             ("compat", Setting::List(vec![Setting::Text("spectral_always".into())])),
-        ] {
-            options.set(name, value).unwrap();
-        }
-        let mut gan = Gan::new(&known, options, &Device::Cpu).unwrap();
-        let stores = || [gan.generator().store().clone(), gan.discriminator().store().clone()];
-        let params: Vec<Param> = stores().iter().flat_map(|store| store.params()).collect();
-        for param in &params {
-            let values = start(param.name(), param.dims().iter().product(), -0.5);
-            param.set(Tensor::from_vec(values, param.dims(), &Device::Cpu).unwrap()).unwrap();
-        }
-        for buffer in stores().iter().flat_map(|store| store.buffers()).filter(|buffer| buffer.name().ends_with(".u")) {
-            let shape = buffer.value().dims().to_vec();
-            let values = start(buffer.name(), shape.iter().product(), 0.5);
-            buffer.set(Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()).unwrap();
-        }
-        let told = Arc::new(Told::default());
-        let job = Job { observer: told.clone(), stop: Stop::default(), keep: false };
-        gan.train(&known, 2, &job, None).unwrap();
+        ];
+        let (told, _, params) = two_steps(method, &known, &more);
+        same_steps(method, &golden[method], &told, &params);
+    }
+}
 
-        let told = told.0.lock().unwrap();
-        let theirs = golden[method]["values"].as_array().unwrap();
-        assert_eq!((told.len(), theirs.len()), (2, 2));
-        for (step, (ours, theirs)) in told.iter().zip(theirs).enumerate() {
-            for (name, value) in theirs.as_object().unwrap() {
-                // Losses of a network of nine layers after a few steps, in single precision.
-                close(ours[name], value.as_f64().unwrap(), 2e-5, &format!("{method}, step {step}, `{name}`"));
-            }
-        }
-        // What two steps changed, as a share of the largest change: weights of 0.5 are known to 3e-8.
-        for (name, theirs) in golden[method]["changes"].as_object().unwrap() {
-            let param = params.iter().find(|param| param.name() == name).unwrap();
-            let begun = Tensor::from_vec(start(name, param.dims().iter().product(), -0.5), param.dims(), &Device::Cpu);
-            let change = param.value().sub(&begun.unwrap()).unwrap();
-            near(&change, theirs, 1e-3, &format!("{method}, change of `{name}`"));
+#[test]
+fn whole_steps_of_triple_gan_are_those_of_pytorch() {
+    let golden: Value = serde_json::from_str(include_str!("../golden/steps.json")).unwrap();
+    let golden = &golden["triple_gan"];
+    let known = labelled(&twelve(), 6);
+    let more = [
+        ("classifier", Setting::Text("resnet-tiny".into())),
+        ("c_optimiser", Setting::Text("sgd".into())),
+        ("c_lr", Setting::Float(0.05)),
+        ("c_share", Setting::Float(0.3)),
+        ("c_adversarial_weight", Setting::Float(0.7)),
+        ("c_fake_weight", Setting::Float(0.6)),
+        ("c_fake_start", Setting::Int(1)),
+    ];
+    let (told, gan, params) = two_steps("triple_gan", &known, &more);
+    assert!(!told[0].contains_key("c_fake"));
+    same_steps("triple_gan", golden, &told, &params);
+    // Norms of the classifier remember real images alone, and once a step.
+    let buffers = gan.classifier().unwrap().encoder.store().buffers();
+    for (name, theirs) in golden["moving"].as_object().unwrap() {
+        for (part, theirs) in ["mean", "variance"].iter().zip(theirs.as_array().unwrap()) {
+            let full = format!("{name}.{part}");
+            let ours = buffers.iter().find(|buffer| buffer.name() == full).unwrap().value();
+            near(&ours, theirs, 1e-4, &full);
         }
     }
 }
