@@ -274,7 +274,7 @@ impl TrainOptions {
     /// An option that would do nothing is an error.
     fn check_idle(&self) -> Result<()> {
         let defaults = Self::default();
-        let groups: [(&[&str], bool, &str); 4] = [
+        let groups: [(&[&str], bool, &str); 5] = [
             (
                 &["c_share", "c_adversarial_weight", "c_fake_weight", "c_fake_start", "c_lr", "c_optimiser"],
                 self.classifies(),

@@ -36,8 +36,22 @@ pub fn quick(method: &str) -> TrainOptions {
 }
 
 pub fn bits(gan: &Gan) -> Vec<u32> {
-    let state = gan.sampler().store().state().into_iter().chain(gan.discriminator().store().state());
-    state.flat_map(|(_, tensor)| tensor.to_f32s().unwrap()).map(f32::to_bits).collect()
+    let mut state = gan.sampler().store().state();
+    state.extend(gan.discriminator().store().state());
+    // The classifier in training, and the average that images are classified by.
+    if let Some(classifier) = gan.classifier() {
+        state.extend(classifier.encoder.store().state().into_iter().chain(classifier.head().state()));
+        state.push(("probs".into(), gan.classify(few(8).images(), &Stop::default()).unwrap()));
+    }
+    state.iter().flat_map(|(_, tensor)| tensor.to_f32s().unwrap()).map(f32::to_bits).collect()
+}
+
+/// A method with all that a step can change.
+fn triple() -> TrainOptions {
+    let mut options = quick("triple_gan");
+    options.set("classifier", Value::Text("resnet-tiny".into())).unwrap();
+    options.set("c_fake_start", Value::Int(1)).unwrap();
+    options
 }
 
 /// Keeps one checkpoint in a folder, and raises the stop flag after `stop_after` steps.
@@ -74,33 +88,71 @@ fn job(folder: &Path, stop_after: u64, resume: bool) -> (Job, Arc<Keeper>) {
 
 #[test]
 fn a_training_repeats_bit_for_bit_and_so_does_a_resumed_one() {
-    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
-    let whole = gan::train(&data, quick("s3gan"), &Device::Cpu, &Job::silent(), None).unwrap();
-    let again = gan::train(&data, quick("s3gan"), &Device::Cpu, &Job::silent(), None).unwrap();
-    assert_eq!(bits(&whole), bits(&again));
-    let other =
-        gan::train(&data, TrainOptions { seed: 2, ..quick("s3gan") }, &Device::Cpu, &Job::silent(), None).unwrap();
-    assert_ne!(bits(&whole), bits(&other));
+    let data = few(40).keep_labels(0.5, 1).unwrap().only_known();
+    for options in [quick("s3gan"), triple()] {
+        let train = |options: TrainOptions, job: &Job| gan::train(&data, options, &Device::Cpu, job, None);
+        let whole = train(options.clone(), &Job::silent()).unwrap();
+        let again = train(options.clone(), &Job::silent()).unwrap();
+        assert_eq!(bits(&whole), bits(&again));
+        let other = train(TrainOptions { seed: 2, ..options.clone() }, &Job::silent()).unwrap();
+        assert_ne!(bits(&whole), bits(&other));
 
-    let folder = tempfile::tempdir().unwrap();
-    let (stopped, _) = job(folder.path(), 3, false);
-    let error = gan::train(&data, quick("s3gan"), &Device::Cpu, &stopped, None).err().unwrap();
-    assert!(error.is_interrupt() && error.message.contains("after step 3 of 4"), "{error}");
-    let (resumed, keeper) = job(folder.path(), 0, true);
-    let rest = gan::train(&data, quick("s3gan"), &Device::Cpu, &resumed, None).unwrap();
-    assert_eq!(*keeper.seen.lock().unwrap(), [4]);
-    assert_eq!(bits(&whole), bits(&rest));
+        let folder = tempfile::tempdir().unwrap();
+        let (stopped, _) = job(folder.path(), 3, false);
+        let error = train(options.clone(), &stopped).err().unwrap();
+        assert!(error.is_interrupt() && error.message.contains("after step 3 of 4"), "{error}");
+        let (resumed, keeper) = job(folder.path(), 0, true);
+        let rest = train(options, &resumed).unwrap();
+        assert_eq!(*keeper.seen.lock().unwrap(), [4]);
+        assert_eq!(bits(&whole), bits(&rest));
+    }
 }
 
 #[test]
 fn a_copy_trains_on_from_the_same_state_on_its_own() {
-    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
-    let mut gan = gan::train(&data, quick("biggan"), &Device::Cpu, &Job::silent(), None).unwrap();
-    let mut copy = gan.copy().unwrap();
-    gan.train(&data, 2, &Job::silent(), None).unwrap();
-    assert_ne!(bits(&gan), bits(&copy));
-    copy.train(&data, 2, &Job::silent(), None).unwrap();
-    assert_eq!(bits(&gan), bits(&copy));
+    let data = few(40).keep_labels(0.5, 1).unwrap().only_known();
+    for options in [quick("biggan"), triple()] {
+        let mut gan = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap();
+        let mut copy = gan.copy().unwrap();
+        gan.train(&data, 2, &Job::silent(), None).unwrap();
+        assert_ne!(bits(&gan), bits(&copy));
+        copy.train(&data, 2, &Job::silent(), None).unwrap();
+        assert_eq!(bits(&gan), bits(&copy));
+    }
+}
+
+#[test]
+fn a_classifier_tells_classes_that_differ_and_its_average_follows() {
+    // Ten images that are dark and ten that are bright; a label for half of them.
+    let pixels = (0..20u8).flat_map(|i| vec![if i % 2 == 0 { 10 + i } else { 220 - i }; 64]).collect();
+    let shape = data::Shape { channels: 1, height: 8, width: 8 };
+    let images = data::Images::new(shape, pixels).unwrap();
+    let truth =
+        data::Truth::new((0..20).map(|i| i % 2).collect(), ["dark", "bright"].map(String::from).into()).unwrap();
+    let all = Dataset::new("light", images, Some(truth), "a test").unwrap();
+    let known = all.keep_labels(0.5, 1).unwrap().only_known();
+    let mut options = TrainOptions { steps: 30, batch: 4, ema: 0.5, c_lr: 3e-3, ..triple() };
+    (options.generator, options.discriminator) = ("sndcgan".into(), "sndcgan".into());
+    let gan = gan::train(&known, options.clone(), &Device::Cpu, &Job::silent(), None).unwrap();
+    let truth = all.truth().unwrap();
+    assert_eq!(gan.accuracy(all.images(), truth.labels(), &Stop::default()).unwrap(), 1.0);
+    let raw = gan.classifier().unwrap().evaluate(&all.images().tensor(&Device::Cpu).unwrap()).unwrap().1;
+    let raw = raw.softmax().unwrap().to_f32s().unwrap();
+    let averaged = gan.classify(all.images(), &Stop::default()).unwrap().to_f32s().unwrap();
+    assert_ne!(raw, averaged);
+    assert!(raw.iter().zip(&averaged).all(|(raw, averaged)| (raw - averaged).abs() < 0.3), "{raw:?} {averaged:?}");
+    // Without an average the network in training is asked.
+    let plain = TrainOptions { ema: 0.0, steps: 2, ..options };
+    let gan = gan::train(&known, plain, &Device::Cpu, &Job::silent(), None).unwrap();
+    let raw = gan.classifier().unwrap().evaluate(&all.images().tensor(&Device::Cpu).unwrap()).unwrap().1;
+    let asked = gan.classify(all.images(), &Stop::default()).unwrap().to_f32s().unwrap();
+    assert_eq!(raw.softmax().unwrap().to_f32s().unwrap(), asked);
+
+    let gan = gan::train(&known, quick("biggan"), &Device::Cpu, &Job::silent(), None).unwrap();
+    let error = gan.classify(all.images(), &Stop::default()).unwrap_err();
+    assert_eq!(error.message, "a GAN trained by `biggan` has nothing that tells classes apart");
+    let error = gan.accuracy(all.images(), &[0], &Stop::default()).unwrap_err();
+    assert_eq!(error.message, "there are 20 images and 1 labels");
 }
 
 #[test]
@@ -305,6 +357,16 @@ fn options_of_methods_that_would_do_nothing_are_refused() {
     assert!(fail("ssgan", "fit_label_distribution", Value::Bool(true)).message.contains("there is one label"));
     assert!(fail("rotation_only", "penalty", Value::Text("r1".into())).message.contains("no use for a penalty"));
     assert!(fail("ossgan", "class_loss", Value::Text("open".into())).message.contains("no class loss `open`"));
+    assert_eq!(fail("biggan", "c_share", Value::Float(0.4)).message, idle("c_share"));
+    assert!(fail("triple_gan", "labels", Value::Text("random".into())).message.contains("gives every image a row"));
+    assert!(fail("triple_gan", "predictor", Value::Bool(true)).message.contains("both label images"));
+    assert!(fail("triple_gan", "accumulate", Value::Int(2)).message.contains("batch norms"));
+    assert!(fail("triple_gan", "classifier", Value::Text("resnet".into())).message.contains("no network `resnet`"));
+    assert!(fail("triple_gan", "c_share", Value::Float(1.0)).message.contains("`c_share` is 1"));
+    let norm = fail("triple_gan", "d_norm", Value::Text("conditional_batch_norm".into()));
+    assert!(norm.message.contains("norms that look at labels"), "{norm}");
+    let rotation = fail("triple_gan", "self_supervision", Value::Text("rotation_only".into()));
+    assert!(rotation.message.contains("has none"), "{rotation}");
     assert!(fail("s2gan_soft", "steps", Value::Int(1)).message.contains("come without probabilities"));
     let none = few(40).keep_labels(0.0, 1).unwrap().only_known();
     let error = gan::train(&none, quick("s2gan_co"), &Device::Cpu, &Job::silent(), None).err().unwrap();
@@ -344,7 +406,7 @@ fn no_method_of_inferred_labels_sees_a_hidden_label() {
     let lies: Vec<u32> = truth.labels().iter().enumerate().map(moved).collect();
     let truth = data::Truth::new(lies, truth.classes().to_vec()).unwrap();
     let lying = Dataset::new("few", data.images().clone(), Some(truth), "test").unwrap();
-    for method in ["biggan_labelled_only", "s3gan_co", "ossgan", "random_label"] {
+    for method in ["biggan_labelled_only", "s3gan_co", "ossgan", "triple_gan", "random_label"] {
         let run = |data: &Dataset| {
             let known = data.with_budget(&budget).unwrap().only_known();
             let options = TrainOptions { steps: 1, ..quick(method) };
