@@ -183,9 +183,14 @@ pub fn reported(dir: &Path) -> (Vec<Reported>, Vec<(String, u64, String)>) {
         match line["record"].as_str() {
             Some("scores") => {
                 let Ok(scores) = serde_json::from_value::<Scores>(data.clone()) else { continue };
+                let stage = if scores.title.is_empty() { "scores".to_string() } else { scores.title.clone() };
+                let mut short: Vec<String> = Vec::new();
                 for row in scores.rows {
-                    let stage = if scores.title.is_empty() { "scores".into() } else { scores.title.clone() };
-                    add(Reported { trial: 0, stage, name: row.metric, step: 0, seconds, value: row.value });
+                    // By two extractors there are two distances: the short name is the first one's, the score that the run
+                    // is told by; the others keep what a person reads.
+                    let name = if short.contains(&row.metric) { row.label } else { row.metric.clone() };
+                    short.push(row.metric);
+                    add(Reported { trial: 0, stage: stage.clone(), name, step: 0, seconds, value: row.value });
                 }
             }
             Some("picture") => {
@@ -227,4 +232,21 @@ fn files(dir: &Path, pictures: Vec<(String, u64, String)>) -> Vec<Artefact> {
 pub fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read(path).unwrap_or_default();
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_distances_of_one_kind_are_two_values() {
+        let dir = tempfile::tempdir().unwrap();
+        let row = |label: &str, value: f64| serde_json::json!({"metric": "fd", "label": label, "value": value});
+        let rows = [row("FD (SqueezeNet)", 2300.0), row("FD (classifier)", 1.5)];
+        let line = serde_json::json!({"record": "scores", "n": 1, "time": 2.0, "data": {"rows": rows}});
+        std::fs::write(dir.path().join("records.jsonl"), format!("{line}\n")).unwrap();
+        let (values, _) = reported(dir.path());
+        let found: Vec<(&str, f64)> = values.iter().map(|value| (value.name.as_str(), value.value)).collect();
+        assert_eq!(found, [("fd", 2300.0), ("FD (classifier)", 1.5)]);
+    }
 }

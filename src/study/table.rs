@@ -47,8 +47,9 @@ pub struct Table {
 
 /// Which way a metric is better, where its name says so.
 pub fn direction(metric: &str) -> Option<bool> {
-    let plain = metric.split('/').next().unwrap_or(metric);
-    match plain {
+    // `fd/3` is of one class, `FD (SqueezeNet 1.1, 64 px)` of one extractor.
+    let plain = metric.split(['/', ' ']).next().unwrap_or(metric).to_lowercase();
+    match plain.as_str() {
         "fd" | "fid" | "kid" | "fd_per_class" | "ms_ssim" => Some(false),
         "is" | "precision" | "recall" | "density" | "coverage" => Some(true),
         _ if plain.ends_with("accuracy") => Some(true),
