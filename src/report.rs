@@ -57,13 +57,17 @@ pub fn page(history: &History) -> String {
         "</main>\n<footer>Fewlab {} · this page holds everything it shows and asks the network for nothing.</footer>\n",
         escape(&facts.versions.get("fewlab").map(plain).unwrap_or_default())
     ));
+    framed(&format!("{title} · {}", facts.id), &body)
+}
+
+/// A whole page in the style of reports around `body`.
+pub(crate) fn framed(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-         <title>{} · {}</title>\n<style>\n{}</style>\n</head>\n<body>\n{body}<script>\n{}</script>\n</body>\n</html>\n",
-        escape(&title),
-        escape(&facts.id),
+         <title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n{body}<script>\n{}</script>\n</body>\n</html>\n",
+        escape(title),
         include_str!("report/page.css"),
         include_str!("report/page.js")
     )

@@ -46,6 +46,7 @@ pub use folder::command_line;
 pub(crate) use folder::{now, replace, spoken, versions};
 pub use history::History;
 pub use tensorboard::Tensorboard;
+pub(crate) use tensorboard::write_scalars;
 
 /// The file that says every option of a run.
 const CONFIG: &str = "config.toml";

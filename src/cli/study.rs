@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::progress::Stop;
 use crate::script;
+use crate::study::export::Format;
 use crate::study::plan::{self, Choice};
 use crate::study::runner::{Running, State, Watcher};
 use crate::study::{self, Asked, Study, table};
@@ -37,6 +38,34 @@ pub enum StudyCommand {
         /// Which way is better: lower or higher
         #[arg(long)]
         better: Option<String>,
+        /// Where it lies
+        #[command(flatten)]
+        place: PlaceArguments,
+    },
+    /// Writes a study as one HTML page into its folder
+    Page {
+        /// Its name
+        name: String,
+        /// What was measured; all that was reported if left out
+        #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+        metric: Vec<String>,
+        /// Which way is better: lower or higher
+        #[arg(long)]
+        better: Option<String>,
+        /// Where it lies
+        #[command(flatten)]
+        place: PlaceArguments,
+    },
+    /// Writes a study for another tool
+    Export {
+        /// Its name
+        name: String,
+        /// csv, parquet, tensorboard or mlflow
+        #[arg(long = "as", value_name = "FORMAT")]
+        format: String,
+        /// The file of a table, the folder of a dashboard
+        #[arg(long, value_name = "PATH")]
+        to: PathBuf,
         /// Where it lies
         #[command(flatten)]
         place: PlaceArguments,
@@ -169,6 +198,15 @@ pub fn main(command: StudyCommand, stop: &Stop) -> Result<()> {
         StudyCommand::Show { name, metric, by, better, place } => {
             let study = Study::open(&place.root, &name)?;
             show(&study, metric.as_deref(), &by, better.as_deref())
+        }
+        StudyCommand::Page { name, metric, better, place } => {
+            let study = Study::open(&place.root, &name)?;
+            let path = study.write_page(&metric, table::better(better.as_deref())?)?;
+            say(&path.display().to_string());
+            Ok(())
+        }
+        StudyCommand::Export { name, format, to, place } => {
+            Study::open(&place.root, &name)?.export(Format::named(&format)?, &to)
         }
         StudyCommand::Resume { name, how, place } => {
             let study = Study::open(&place.root, &name)?;

@@ -39,6 +39,8 @@ pub struct Curves {
     pub x_label: String,
     /// What runs up.
     pub y_label: String,
+    /// Powers of ten along the foot; needs values above zero, and leaves out others.
+    pub log_x: bool,
     /// Powers of ten up the side; needs values above zero, and leaves out others.
     pub log_y: bool,
     /// The width of the smoothing window as a share of the line, 0 for none. The raw line stays pale behind. Lines of fewer
@@ -56,6 +58,7 @@ impl Default for Curves {
             title: String::new(),
             x_label: "step".into(),
             y_label: String::new(),
+            log_x: false,
             log_y: false,
             smooth: 0.02,
             width: 640.0,
@@ -89,16 +92,18 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
         }));
     };
     let (low, high) = vertical(&lines).unwrap_or((0.0, 1.0));
-    let across = Axis::new(left, right, false);
+    let across = Axis::new(left, right, options.log_x);
     let across = if options.x_label == "step" { across.counting() } else { across };
-    let (x, y) = (across, Axis::new(low, high, options.log_y).padded(0.04));
+    let (x, y) =
+        (across.padded(if options.log_x { 0.02 } else { 0.0 }), Axis::new(low, high, options.log_y).padded(0.04));
     let Range { start: low, end: high } = y.range();
     let mut figure = Figure::new(options.width, options.height, says(series, options));
     let key = series.iter().enumerate().map(|(i, line)| (line.name.clone(), i)).collect();
     let title = if options.title.is_empty() && series.len() == 1 { series[0].name.as_str() } else { &options.title };
     let frame = Frame { title, x_label: &options.x_label, y_label: &options.y_label, key };
-    let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (p.0, y.level(p.1))).collect() };
-    let mut chart = frame.draw(&mut figure, x, y.clone())?;
+    let place =
+        |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (x.level(p.0), y.level(p.1))).collect() };
+    let mut chart = frame.draw(&mut figure, x.clone(), y.clone())?;
     for (i, line) in lines.iter().enumerate() {
         let ink = Ink::Series(i);
         if let Some((lower, upper)) = &line.band {
@@ -156,21 +161,18 @@ struct Line {
 impl Line {
     fn of(series: &Series, options: &Curves) -> Self {
         let shown = |y: f64| y.is_finite() && (!options.log_y || y > 0.0);
+        let across = |x: f64| x.is_finite() && (!options.log_x || x > 0.0);
         let raw: Vec<(f64, f64)> = series
             .points
             .iter()
-            .filter(|p| p.0.is_finite())
+            .filter(|p| across(p.0))
             .map(|p| (p.0, if shown(p.1) { p.1 } else { f64::NAN }))
             .collect();
         let raw = if raw.iter().any(|p| p.1.is_finite()) { raw } else { Vec::new() };
         let enough = raw.len() >= 30 && options.smooth > 0.0 && series.band.is_empty();
         let smooth = if enough { smoothed(&raw, options.smooth) } else { Vec::new() };
-        let around: Vec<_> = series
-            .points
-            .iter()
-            .zip(&series.band)
-            .filter(|(p, b)| p.0.is_finite() && shown(b.0) && shown(b.1))
-            .collect();
+        let around: Vec<_> =
+            series.points.iter().zip(&series.band).filter(|(p, b)| across(p.0) && shown(b.0) && shown(b.1)).collect();
         let band = (!around.is_empty()).then(|| around.iter().map(|(p, b)| ((p.0, b.0), (p.0, b.1))).unzip());
         Self { raw, smooth, band }
     }

@@ -116,6 +116,26 @@ impl Observer for Tensorboard {
     }
 }
 
+/// Writes an event file of scalars into the folder `dir`, in the place of one that was written so before: time in seconds since
+/// 1970, step, tag, value of each.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_scalars(dir: &Path, scalars: &[(f64, u64, String, f64)]) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|error| file(dir, "make the folder", error))?;
+    let first = scalars.first().map_or(0.0, |scalar| scalar.0);
+    let mut event = double(1, first);
+    event.extend(bytes(3, b"brain.Event:2"));
+    let mut out = record(&event);
+    for (time, step, tag, value) in scalars {
+        let mut event = double(1, *time);
+        event.extend(number(2, *step));
+        event.extend(bytes(5, &bytes(1, &scalar(tag, *value))));
+        out.extend(record(&event));
+    }
+    super::replace(&dir.join("events.out.tfevents.0000000000.fewlab"), &out)
+}
+
 fn scalar(tag: &str, value: f64) -> Vec<u8> {
     let mut out = bytes(1, tag.as_bytes());
     out.push(2 << 3 | 5);

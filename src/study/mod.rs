@@ -10,9 +10,12 @@
 pub mod child;
 pub mod compare;
 pub mod estimate;
+pub mod export;
 pub mod identity;
 pub mod outcome;
+pub mod page;
 pub mod plan;
+pub mod plot;
 pub mod record;
 pub mod runner;
 pub mod stats;

@@ -74,6 +74,17 @@ pub fn better(word: Option<&str>) -> Result<Option<bool>> {
 }
 
 impl Row {
+    /// What is not in its summary, in words: trials that failed, with why, and those that are not done.
+    pub fn left_out(&self) -> String {
+        let failed =
+            self.failed.iter().map(|(number, seed, why)| format!("trial {number} (seed {seed}) failed: {why}"));
+        let counted =
+            [(self.missing, "not done"), (self.stopped, "stopped early"), (self.silent, "measured nothing finite")];
+        let counted =
+            counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        failed.chain(counted).collect::<Vec<_>>().join("; ")
+    }
+
     /// The row as a map: its parameters, then what was measured.
     pub fn to_json(&self, by: &[String]) -> Value {
         let mut map: Map<String, Value> =

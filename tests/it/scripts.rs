@@ -10,7 +10,46 @@ const SHORT: &[(&str, &[&str])] = &[
     ("scripts/pipeline.rhai", &["data={data}", "steps=3", "epochs=1", "width=8"]),
     ("scripts/methods.rhai", &["data={data}", "method=clustering_ss", "steps=2", "epochs=1", "width=8", "clusters=5"]),
     ("scripts/bench/gan_step.rhai", &["channels=8", "batch=4", "steps=2"]),
-    ("scripts/studies/toy.rhai", &["steps=3"]),
+    (
+        "scripts/studies/labels.rhai",
+        &[
+            "data={data}",
+            "steps=2",
+            "train=100",
+            "seeds=1",
+            "on=here",
+            "root={data}../studies",
+            "methods=[clustering]",
+            "shares=[0.2]",
+        ],
+    ),
+    (
+        "scripts/studies/losses.rhai",
+        &[
+            "data={data}",
+            "steps=2",
+            "train=100",
+            "seeds=1",
+            "on=here",
+            "root={data}../studies",
+            "losses=[hinge]",
+            "penalties=[r1]",
+        ],
+    ),
+    (
+        "scripts/studies/rotation.rhai",
+        &["data={data}", "steps=2", "train=100", "seeds=1", "on=here", "root={data}../studies"],
+    ),
+    (
+        "scripts/studies/soft.rhai",
+        &["data={data}", "steps=2", "train=100", "seeds=1", "on=here", "root={data}../studies"],
+    ),
+    ("scripts/studies/toy.rhai", &["steps=3", "draw=true"]),
+    (
+        "scripts/studies/training.rhai",
+        &["data={data}", "steps=2", "train=100", "seeds=1", "on=here", "root={data}../studies", "methods=[s3gan_co]"],
+    ),
+    ("scripts/studies/trial.rhai", &["data={data}", "steps=2", "train=100", "method=biggan", "labels=1.0"]),
 ];
 
 fn scripts(folder: &Path, found: &mut Vec<String>) {

@@ -85,7 +85,8 @@ fn a_study_that_is_killed_loses_no_finished_trial() {
     std::fs::write(dir.path().join("gate.rhai"), "let there = true;").unwrap();
     let (status, _, stderr) = run(dir.path(), &["resume", "toy"]);
     assert_eq!(status, Some(0), "{stderr}");
-    assert!(stderr.contains("1 were there already, 0 failed"), "{stderr}");
+    // The trial that was at work lives on and may have come to its end by now; the first one is not run again in any case.
+    assert!(stderr.contains(" were there already, 0 failed") && !stderr.contains("3 trials ran"), "{stderr}");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM trial WHERE status = 'finished'"), 3);
     assert_eq!(count(dir.path(), "SELECT CAST(sum(value) AS INTEGER) FROM value WHERE name = 'fd'"), 6);
 }
@@ -111,4 +112,39 @@ fn what_cannot_be_planned_is_said() {
     run(dir.path(), &["run", "toy.rhai", "--seeds", "1"]);
     let (_, _, stderr) = run(dir.path(), &["show", "toy", "--metric", "fid"]);
     assert!(stderr.contains("`fid`") && stderr.contains("fd"), "{stderr}");
+}
+
+#[test]
+fn a_study_is_shown_on_one_page_and_written_for_other_tools() {
+    let dir = folder(TOY);
+    let (status, _, stderr) = run(dir.path(), &["run", "toy.rhai", "--grid", "weight=1,2,13", "--seeds", "2"]);
+    assert_eq!(status, Some(0), "{stderr}");
+    let (status, stdout, stderr) = run(dir.path(), &["page", "toy"]);
+    assert_eq!(status, Some(0), "{stderr}");
+    let page = std::fs::read_to_string(stdout.trim()).unwrap();
+    for said in
+        ["With <code>weight=2</code>, fd is 10 higher", "<svg", "cannot add tensors", "toy.rhai:3", "--set weight=2"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the page asks the network");
+    for (format, to) in [("csv", "out.csv"), ("parquet", "out.parquet"), ("tensorboard", "board"), ("mlflow", "mlruns")]
+    {
+        let (status, _, stderr) = run(dir.path(), &["export", "toy", "--as", format, "--to", to]);
+        assert_eq!(status, Some(0), "{stderr}");
+    }
+    let table = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
+    let header = "study,trial,seed,param.weight,status,error,host,device,trial_seconds,peak_memory,command,stage,name,step,seconds,value";
+    assert_eq!(table.lines().next(), Some(header));
+    // Four values, and the two trials that failed before they had one.
+    assert_eq!(table.lines().count(), 1 + 6);
+    assert_eq!(table.matches(",fd,").count(), 4);
+    let count = |folder: &str| std::fs::read_dir(dir.path().join(folder)).unwrap().count();
+    assert_eq!(count("board"), 4);
+    let experiment = std::fs::read_dir(dir.path().join("mlruns")).unwrap().next().unwrap().unwrap().path();
+    // Its own file and six runs.
+    assert_eq!(std::fs::read_dir(&experiment).unwrap().count(), 7);
+    let (status, _, stderr) = run(dir.path(), &["export", "toy", "--as", "xls", "--to", "x"]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.starts_with("error: there is no format `xls`"), "{stderr}");
 }

@@ -6,6 +6,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 
 use crate::data::{Dataset, Images};
+use crate::error::Error;
 use crate::figure::{self, Bar, Bars, Cloud, Curves, Figure, Heatmap, Scatter, Series};
 use crate::progress::Picture;
 use crate::script::display;
@@ -236,16 +237,24 @@ mod using {
         picture.picture.height as i64
     }
 
-    /// Writes a picture to a PNG file.
+    /// Writes a picture to a PNG file, or a chart to an SVG file if that is how the path ends.
     ///
     /// ```rhai
     /// figure::grid(tensor::zeros([1, 1, 8, 8])).save("target/grid.png") // => ()
+    /// figure::curves(#{ loss: [2.0, 1.0] }).save("target/loss.svg")     // => ()
     /// ```
     #[rhai_fn(name = "save", return_raw)]
     pub fn save_picture(ctx: NativeCallContext, picture: Shown, path: &str) -> Fallible {
-        let png = figure::png(&picture.picture).at(&ctx)?;
         let path = std::path::Path::new(path);
-        std::fs::write(path, png).map_err(|error| crate::error::file(path, "write", error)).at(&ctx)
+        let file = match (&picture.svg, path.extension().is_some_and(|ending| ending == "svg")) {
+            (Some(svg), true) => svg.as_bytes().to_vec(),
+            (None, true) => {
+                let error = Error::new("this picture is made of pixels and cannot be written as SVG");
+                return Err(error.help("give a path that ends in .png")).at(&ctx);
+            }
+            (_, false) => figure::png(&picture.picture).at(&ctx)?,
+        };
+        std::fs::write(path, file).map_err(|error| crate::error::file(path, "write", error)).at(&ctx)
     }
 
     /// Lays the first images of a set side by side.

@@ -171,10 +171,7 @@ fn cells(row: &Row, higher: Option<bool>) -> Vec<String> {
         }
         None => cells.extend((0..if higher.is_some() { 4 } else { 5 }).map(|_| none())),
     }
-    let failed = row.failed.iter().map(|(number, seed, why)| format!("trial {number} (seed {seed}) failed: {why}"));
-    let counted = [(row.missing, "not done"), (row.stopped, "stopped early"), (row.silent, "measured nothing finite")];
-    let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-    cells.push(failed.chain(counted).collect::<Vec<_>>().join("; "));
+    cells.push(row.left_out());
     cells
 }
 

@@ -33,6 +33,7 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
         settings_of::<options::OpenOptions>(),
         settings_of::<options::RunOptions>(),
         settings_of::<options::TableOptions>(),
+        settings_of::<options::PlotOptions>(),
     ]
 }
 

@@ -97,3 +97,11 @@ crate::options! {
         pub better: Option<String> = None,
     }
 }
+
+crate::options! {
+    /// Options of `plot`, `plot_steps`, `plot_cost` and `plot_samples` of a study.
+    pub struct PlotOptions("plot") {
+        /// Parameters whose settings are drawn apart; `plot` draws over the others, the rest takes all that differ if this is empty.
+        pub by: Vec<String> = Vec::new(),
+    }
+}

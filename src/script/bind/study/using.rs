@@ -5,10 +5,12 @@ use rhai::{Array, Dynamic, Map, NativeCallContext};
 use serde_json::Value;
 
 use super::making::{better, plain};
-use super::options::TableOptions;
+use super::options::{PlotOptions, TableOptions};
 use super::{Comparison, StudyTable};
+use crate::script::bind::Shown;
 use crate::script::{At, Fallible, args};
 use crate::study::Study;
+use crate::study::export::Format;
 use crate::study::table::Row;
 
 #[export_module]
@@ -87,6 +89,99 @@ pub mod functions {
         let higher = better(&ctx, options.better.as_deref())?;
         let (first, second) = (plain(&ctx, first)?, plain(&ctx, second)?);
         study.compare(&first, &second, metric, higher).map(Comparison).at(&ctx)
+    }
+
+    /// Draws a metric against a parameter: the mean of the trials with its 95% interval, a line for each setting of `by`.
+    ///
+    /// A parameter of words gives bars; numbers that differ sixteenfold lie by their ratios. `save` writes it as PNG or SVG.
+    ///
+    /// ```rhai
+    /// let s = study::grid("run-it", "scripts/studies/toy.rhai", #{ weight: [0.5, 1.0], seed: [1, 2, 3] },
+    ///     #{ root: "target/studies" }).run(#{ on: "here" });
+    /// s.plot("weight", "score", #{ by: [] }).width // => 1280
+    /// ```
+    #[rhai_fn(name = "plot", return_raw, volatile)]
+    pub fn plot_with(
+        ctx: NativeCallContext,
+        study: Study,
+        parameter: &str,
+        metric: &str,
+        options: Map,
+    ) -> Fallible<Shown> {
+        let options: PlotOptions = args::options(&ctx, options)?;
+        study.plot(parameter, metric, &options.by).and_then(|figure| Shown::of("study", &figure)).at(&ctx)
+    }
+
+    /// Draws a metric against a parameter, over all that else differs.
+    #[rhai_fn(name = "plot", return_raw, volatile)]
+    pub fn plot_alone(ctx: NativeCallContext, study: Study, parameter: &str, metric: &str) -> Fallible<Shown> {
+        plot_with(ctx, study, parameter, metric, Map::new())
+    }
+
+    /// Draws what was reported by step: a line for each setting of `by`, the mean of its trials with a 95% interval.
+    ///
+    /// ```rhai
+    /// let s = study::grid("run-it", "scripts/studies/toy.rhai", #{ weight: [0.5, 1.0], seed: [1, 2, 3] },
+    ///     #{ root: "target/studies" }).run(#{ on: "here" });
+    /// s.plot_steps("score", #{ by: ["weight"] }).width // => 1280
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn plot_steps(ctx: NativeCallContext, study: Study, metric: &str, options: Map) -> Fallible<Shown> {
+        let options: PlotOptions = args::options(&ctx, options)?;
+        study.plot_steps(metric, &options.by).and_then(|figure| Shown::of("study", &figure)).at(&ctx)
+    }
+
+    /// Draws what each trial measured against the seconds that it took, a colour for each setting of `by`.
+    ///
+    /// ```rhai
+    /// let s = study::grid("run-it", "scripts/studies/toy.rhai", #{ weight: [0.5, 1.0], seed: [1, 2, 3] },
+    ///     #{ root: "target/studies" }).run(#{ on: "here" });
+    /// s.plot_cost("score", #{ by: ["weight"] }).width // => 1280
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn plot_cost(ctx: NativeCallContext, study: Study, metric: &str, options: Map) -> Fallible<Shown> {
+        let options: PlotOptions = args::options(&ctx, options)?;
+        study.plot_cost(metric, &options.by).and_then(|figure| Shown::of("study", &figure)).at(&ctx)
+    }
+
+    /// Lays the last picture of each trial side by side: a row for each setting of `by`, a column for each seed.
+    ///
+    /// ```rhai
+    /// let s = study::grid("pictures", "scripts/studies/toy.rhai", #{ draw: true, seed: [1, 2] },
+    ///     #{ root: "target/studies" }).run(#{ on: "here" });
+    /// s.plot_samples(#{}).width > 100 // => true
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn plot_samples(ctx: NativeCallContext, study: Study, options: Map) -> Fallible<Shown> {
+        let options: PlotOptions = args::options(&ctx, options)?;
+        study.plot_samples(&options.by).map(|picture| Shown::new("samples", picture)).at(&ctx)
+    }
+
+    /// Writes the whole study as one HTML page into its folder and gives the path: sentences, tables, figures, samples, trials.
+    ///
+    /// ```rhai
+    /// let s = study::grid("run-it", "scripts/studies/toy.rhai", #{ weight: [0.5, 1.0], seed: [1, 2, 3] },
+    ///     #{ root: "target/studies" }).run(#{ on: "here" });
+    /// s.write_page(["score"]).ends_with("study.html") // => true
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn write_page(ctx: NativeCallContext, study: Study, metrics: Array) -> Fallible<String> {
+        let metrics = args::names(&ctx, "metrics", &metrics)?;
+        Ok(study.write_page(&metrics, None).at(&ctx)?.display().to_string())
+    }
+
+    /// Writes a study for another tool: `"csv"` or `"parquet"`, a table with a row for each reported value; `"tensorboard"`, a folder
+    /// of event files; `"mlflow"`, a folder as MLflow's file store keeps it.
+    ///
+    /// ```rhai
+    /// let s = study::grid("run-it", "scripts/studies/toy.rhai", #{ weight: [0.5, 1.0], seed: [1, 2, 3] },
+    ///     #{ root: "target/studies" }).run(#{ on: "here" });
+    /// s.export_as("csv", "target/study.csv") // => ()
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn export_as(ctx: NativeCallContext, study: Study, format: &str, path: &str) -> Fallible {
+        let format = Format::named(format).at(&ctx)?;
+        study.export(format, std::path::Path::new(path)).at(&ctx)
     }
 
     /// How many trials of a study stand as the word says: `pending running finished failed interrupted stopped`.
