@@ -42,7 +42,7 @@ impl Study {
                 base64::engine::general_purpose::STANDARD.encode(figure::png(&picture)?)
             );
         }
-        body.push_str(&all_trials(&trials, &artefacts));
+        body.push_str(&all_trials(self, &trials, &artefacts));
         body.push_str(&repeat(self, &trials));
         let path = self.folder().join(PAGE);
         std::fs::create_dir_all(self.folder())
@@ -181,7 +181,7 @@ fn row_cells(row: &Row, higher: Option<bool>) -> Vec<String> {
     cells
 }
 
-fn all_trials(trials: &[Trial], artefacts: &[Artefact]) -> String {
+fn all_trials(study: &Study, trials: &[Trial], artefacts: &[Artefact]) -> String {
     let mut html = "<h2>Trials</h2>\n<div class=\"wide\"><table class=\"plain\"><thead><tr><th class=\"n\">trial</th>\
                     <th>parameters</th><th class=\"n\">seed</th><th>status</th><th class=\"n\">time</th><th class=\"n\">memory</th>\
                     <th>left</th></tr></thead><tbody>\n"
@@ -203,10 +203,20 @@ fn all_trials(trials: &[Trial], artefacts: &[Artefact]) -> String {
             trial.status.word(),
             trial.seconds.map_or_else(String::new, time),
             trial.peak_memory.map_or_else(String::new, child::bytes),
-            report.map_or_else(String::new, |report| escape(&report.path.display().to_string())),
+            report.map_or_else(String::new, |report| link(study, report)),
         );
     }
     html + "</tbody></table></div>\n"
+}
+
+/// A link that holds wherever the folder of studies is moved to.
+fn link(study: &Study, report: &Artefact) -> String {
+    let (inside, up) = match report.path.strip_prefix(study.folder()) {
+        Ok(inside) => (inside, ""),
+        // That of another study, whose trial is the same.
+        Err(_) => (report.path.strip_prefix(study.root()).unwrap_or(&report.path), "../"),
+    };
+    format!("<a href=\"{up}{}\">report</a>", escape(&inside.display().to_string()))
 }
 
 fn repeat(study: &Study, trials: &[Trial]) -> String {
