@@ -1,12 +1,13 @@
 //! Labels in files, so that labels made elsewhere can be used here, and ours elsewhere.
 //!
-//! A file is comma-separated text. Its first line is `index,label`, or `index` and the names of all classes; each line after
+//! A file is comma-separated text, or Parquet if its name ends in `.parquet`. Its first line (the names of its columns) is `index,label`, or `index` and the names of all classes; each line after
 //! it is about one image, counted from 0 in the order of the data set. A label is the name of a class or its number; nothing,
 //! or -1, is no label. Below the names of classes stand probabilities or logits.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::parquet;
 use crate::data::{Labelled, PartlyLabelled};
 use crate::error::{Error, Result};
 
@@ -28,18 +29,37 @@ crate::options! {
     }
 }
 
-/// Writes the labels of all images to a file.
+/// Writes the labels of all images to a file, Parquet if its name ends so.
 ///
 /// # Errors
 /// Soft labels are asked for and there are none; the file cannot be written.
 pub fn save(labelled: &Labelled, path: &Path, options: &SaveOptions) -> Result<()> {
-    let mut text = String::new();
-    if options.soft {
-        let probs = labelled.probs().ok_or_else(|| {
+    let probs = match options.soft {
+        false => None,
+        true => Some(labelled.probs().ok_or_else(|| {
             Error::new(format!("the labels of `{}` come without probabilities", labelled.name()))
                 .help("leave `soft` out: the labels themselves are written")
-        })?;
-        text.push_str("index");
+        })?),
+    };
+    // The name, since numbers depend on the order of the classes; clusters have numbers only.
+    let label = |place: u32| match labelled.clustered() {
+        true => place.to_string(),
+        false => labelled.classes()[place as usize].clone(),
+    };
+    let bytes = match is_parquet(path) {
+        true => parquet::write(labelled, &label, probs)?,
+        false => text(labelled, &label, probs).into_bytes(),
+    };
+    std::fs::write(path, bytes).map_err(|error| Error::new(format!("cannot write `{}`: {error}", path.display())))
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
+}
+
+fn text(labelled: &Labelled, label: &dyn Fn(u32) -> String, probs: Option<&[f32]>) -> String {
+    let mut text = String::from("index");
+    if let Some(probs) = probs {
         labelled.classes().iter().for_each(|class| text.extend([",", &quoted(class)]));
         for (index, row) in probs.chunks_exact(labelled.classes().len()).enumerate() {
             let _ = write!(text, "\n{index}");
@@ -48,19 +68,13 @@ pub fn save(labelled: &Labelled, path: &Path, options: &SaveOptions) -> Result<(
             });
         }
     } else {
-        text.push_str("index,label");
-        for (index, label) in labelled.labels().iter().enumerate() {
-            // The name, since numbers depend on the order of the classes; clusters have numbers only.
-            let label = match label {
-                Some(label) if labelled.clustered() => label.to_string(),
-                Some(label) => quoted(&labelled.classes()[*label as usize]),
-                None => String::new(),
-            };
-            let _ = write!(text, "\n{index},{label}");
+        text.push_str(",label");
+        for (index, place) in labelled.labels().iter().enumerate() {
+            let _ = write!(text, "\n{index},{}", place.map_or_else(String::new, |place| quoted(&label(place))));
         }
     }
     text.push('\n');
-    std::fs::write(path, text).map_err(|error| Error::new(format!("cannot write `{}`: {error}", path.display())))
+    text
 }
 
 /// Reads labels for the images of `data`. Labels that are kept stay as they are, unless the file is of clusters.
@@ -71,53 +85,69 @@ pub fn load(path: &Path, data: &PartlyLabelled, options: &LoadOptions) -> Result
     if !["probs", "logits"].contains(&options.values.as_str()) {
         return Err(crate::table::unknown("kind of values", &options.values, ["probs", "logits"]));
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(format!("cannot read `{}`: {error}", path.display())))?;
-    let file = File { name: path.display().to_string(), data };
+    let name = path.display().to_string();
+    if is_parquet(path) {
+        let rows = parquet::Rows::open(path)?;
+        let head = rows.head.clone();
+        let file = File { name, place: ", row ", data };
+        return file.read(head, rows.enumerate().map(|(row, fields)| Ok((row + 1, fields?))), options);
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| Error::new(format!("cannot read `{name}`: {error}")))?;
+    let file = File { name, place: ":", data };
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(|(_, line)| !line.trim().is_empty());
     let head = match lines.next() {
         Some((number, line)) => file.fields(number, line)?,
         None => return Err(Error::new(format!("`{}` is empty", file.name)).help(HEAD)),
     };
-    let hard = head.len() == 2 && head[0] == "index" && head[1] == "label";
-    if hard && options.values != "probs" {
-        return Err(Error::new(format!("`values` would do nothing: `{}` holds labels", file.name))
-            .help("leave it out; it is for files with a column for each class"));
-    }
-    if hard {
-        return file.hard(lines, options.clusters);
-    }
-    if options.clusters {
-        return Err(file.bad(1, "clusters are numbers below `label`, and this file has other columns").help(HEAD));
-    }
-    if head.first().map(String::as_str) != Some("index") || head[1..] != *data.classes() {
-        let classes = data.classes().iter().map(|class| quoted(class)).collect::<Vec<_>>().join(",");
-        return Err(file
-            .bad(1, &format!("the columns are `{}`", head.join(",")))
-            .help(format!("they must be `index,label` or `index,{classes}`")));
-    }
-    file.soft(lines, options.values == "logits")
+    file.read(head, lines.map(|(number, line)| Ok((number, file.fields(number, line)?))), options)
 }
 
 const HEAD: &str = "its first line must be `index,label`, or `index` and the names of all classes";
 
 struct File<'a> {
     name: String,
+    /// What stands between the name and the number of a line or row.
+    place: &'static str,
     data: &'a PartlyLabelled,
 }
 
+/// A line or row of a file by its number.
+type Line = Result<(usize, Vec<String>)>;
+
 impl File<'_> {
     fn bad(&self, line: usize, what: &str) -> Error {
-        Error::new(format!("{}:{line}: {what}", self.name))
+        Error::new(format!("{}{}{line}: {what}", self.name, self.place))
     }
 
-    fn hard<'t>(&self, lines: impl Iterator<Item = (usize, &'t str)>, clusters: bool) -> Result<Labelled> {
+    fn read(&self, head: Vec<String>, lines: impl Iterator<Item = Line>, options: &LoadOptions) -> Result<Labelled> {
+        let hard = head.len() == 2 && head[0] == "index" && head[1] == "label";
+        if hard && options.values != "probs" {
+            return Err(Error::new(format!("`values` would do nothing: `{}` holds labels", self.name))
+                .help("leave it out; it is for files with a column for each class"));
+        }
+        if hard {
+            return self.hard(lines, options.clusters);
+        }
+        if options.clusters {
+            return Err(self.bad(1, "clusters are numbers below `label`, and this file has other columns").help(HEAD));
+        }
+        let classes = self.data.classes();
+        if head.first().map(String::as_str) != Some("index") || head[1..] != *classes {
+            let classes = classes.iter().map(|class| quoted(class)).collect::<Vec<_>>().join(",");
+            return Err(self
+                .bad(1, &format!("the columns are `{}`", head.join(",")))
+                .help(format!("they must be `index,label` or `index,{classes}`")));
+        }
+        self.soft(lines, options.values == "logits")
+    }
+
+    fn hard(&self, lines: impl Iterator<Item = Line>, clusters: bool) -> Result<Labelled> {
         let classes = self.data.classes();
         let mut labels = vec![None; self.data.n()];
         let mut seen = vec![None; self.data.n()];
-        for (number, line) in lines {
-            let fields = self.fields(number, line)?;
+        for line in lines {
+            let (number, fields) = line?;
             let [index, label] = fields.as_slice() else {
                 return Err(
                     self.bad(number, &format!("there are {} values, expected an index and a label", fields.len()))
@@ -153,12 +183,12 @@ impl File<'_> {
         Labelled::from_labels(self.data, labels)
     }
 
-    fn soft<'t>(&self, lines: impl Iterator<Item = (usize, &'t str)>, logits: bool) -> Result<Labelled> {
+    fn soft(&self, lines: impl Iterator<Item = Line>, logits: bool) -> Result<Labelled> {
         let classes = self.data.classes().len();
         let mut probs = vec![0.0f32; self.data.n() * classes];
         let mut seen = vec![None; self.data.n()];
-        for (number, line) in lines {
-            let fields = self.fields(number, line)?;
+        for line in lines {
+            let (number, fields) = line?;
             if fields.len() != classes + 1 {
                 let what = format!("there are {} values, expected an index and {classes} numbers", fields.len());
                 return Err(self.bad(number, &what));
@@ -257,8 +287,12 @@ mod tests {
 
     /// Four images of two classes, one of which has a comma and a quote in its name; the label of the first is kept.
     fn four() -> PartlyLabelled {
+        four_of(["bag", "a \"hat\", red"])
+    }
+
+    fn four_of(classes: [&str; 2]) -> PartlyLabelled {
         let images = Images::new(Shape { channels: 1, height: 1, width: 1 }, vec![1, 2, 3, 4]).unwrap();
-        let truth = Truth::new(vec![0, 1, 0, 1], vec!["bag".into(), "a \"hat\", red".into()]).unwrap();
+        let truth = Truth::new(vec![0, 1, 0, 1], classes.map(String::from).to_vec()).unwrap();
         let data = Dataset::new("four", images, Some(truth), "a test").unwrap();
         let budget = crate::data::LabelBudget { share: 0.2, seed: 1, indices: vec![0], images: data.hash().into() };
         data.with_budget(&budget).unwrap()
@@ -312,8 +346,13 @@ mod tests {
 
     #[test]
     fn what_was_saved_is_read_again() {
+        what_was_saved_in("labels.csv");
+        what_was_saved_in("labels.parquet");
+    }
+
+    fn what_was_saved_in(name: &str) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("labels.csv");
+        let path = folder.path().join(name);
         let probs = [0.5, 0.5, 0.125, 0.875, 0.3, 0.7, 0.1, 0.9];
         let first = Labelled::from_probs(&four(), &probs, 0.8).unwrap();
         save(&first, &path, &SaveOptions::default()).unwrap();
@@ -326,6 +365,18 @@ mod tests {
         assert_eq!(again.labels(), clusters.labels());
         let error = save(&clusters, &path, &SaveOptions { soft: true }).unwrap_err();
         assert_eq!(error.message, "the labels of `four` come without probabilities");
+    }
+
+    #[test]
+    fn a_row_of_parquet_that_does_not_fit_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.parquet");
+        let message = |data: &PartlyLabelled| load(&path, data, &LoadOptions::default()).unwrap_err().message;
+        save(&four().only_known(), &path, &SaveOptions::default()).unwrap();
+        let others = message(&four_of(["boot", "hat"]));
+        assert!(others.ends_with("labels.parquet, row 1: there is no class `bag`"), "{others}");
+        std::fs::write(&path, "PAR1, nearly").unwrap();
+        assert!(message(&four()).contains("as Parquet"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cluster;
 mod file;
 mod linear_probe;
+mod parquet;
 mod semi_supervised;
 mod supervised;
 

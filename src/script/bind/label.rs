@@ -145,7 +145,7 @@ mod training {
 
     /// Reads labels from a file: a line `index,label` for each image, or a line with a number for each class.
     ///
-    /// Images are counted from 0. A label is the name or the number of a class; nothing, or -1, is no label. Labels that are
+    /// The file is comma-separated text, or Parquet with the same columns if its name ends in `.parquet`. Images are counted from 0. A label is the name or the number of a class; nothing, or -1, is no label. Labels that are
     /// kept stay as they are. `values: "logits"` takes the softmax of the numbers, `clusters: true` reads clusters of k-means.
     ///
     /// ```rhai
@@ -239,7 +239,7 @@ mod using {
         labeller.trained.label(&data, &options, shared(&ctx)?.stop()).at(&ctx)
     }
 
-    /// Writes the labels of all images to a file, as `label::load` reads it.
+    /// Writes the labels of all images to a file, as `label::load` reads it: text, or Parquet by the ending `.parquet`.
     ///
     /// ```rhai
     /// let known = data::load("fashion-mnist-10k").train.take(64).keep_labels(0.5);
