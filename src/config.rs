@@ -28,6 +28,8 @@ pub enum Origin {
     Default,
     /// A named method.
     Method(String),
+    /// A named preset.
+    Preset(String),
     /// A file.
     File(String),
     /// The script.
@@ -43,6 +45,7 @@ impl std::fmt::Display for Origin {
         match self {
             Origin::Default => f.write_str("default"),
             Origin::Method(name) => write!(f, "method {name}"),
+            Origin::Preset(name) => write!(f, "preset {name}"),
             Origin::File(path) => write!(f, "file {path}"),
             Origin::Script => f.write_str("script"),
             Origin::CommandLine => f.write_str("command line"),

@@ -1,6 +1,6 @@
 //! Training a GAN and sampling from it.
 //!
-//! Tables: [`LOSSES`], [`PENALTIES`], [`ARCHITECTURES`], [`COMPATS`], [`METHODS`]. [`train()`] runs a training; [`Gan`] is what it makes, and
+//! Tables: [`LOSSES`], [`PENALTIES`], [`ARCHITECTURES`], [`COMPATS`], [`METHODS`], [`PRESETS`]. [`train()`] runs a training; [`Gan`] is what it makes, and
 //! what a script trains on, samples from, clones and saves.
 
 pub mod arch;
@@ -18,6 +18,7 @@ mod networks;
 mod objective;
 mod options;
 mod penalty;
+mod preset;
 mod sample;
 mod train;
 mod verdict;
@@ -33,6 +34,7 @@ pub use model::{Change, Gan, Hook};
 pub use network::{Discriminator, Generator, Heads, Verdict};
 pub use options::{Labels, TrainOptions};
 pub use penalty::{PENALTIES, Penalty, Regulariser, Scene};
+pub use preset::{PRESETS, Preset, Reached};
 pub use sample::Samples;
 pub use train::train;
 pub use verdict::Judged;
@@ -47,6 +49,17 @@ use crate::table;
 pub fn method(name: &str) -> Result<TrainOptions> {
     let row = table::find(METHODS, name)?;
     let mut options = TrainOptions { method: name.to_string(), ..TrainOptions::default() };
+    (row.apply)(&mut options);
+    Ok(options)
+}
+
+/// The default options changed into those of the preset called `name`.
+///
+/// # Errors
+/// An unknown name.
+pub fn preset(name: &str) -> Result<TrainOptions> {
+    let row = table::find(PRESETS, name)?;
+    let mut options = TrainOptions { preset: name.to_string(), ..TrainOptions::default() };
     (row.apply)(&mut options);
     Ok(options)
 }

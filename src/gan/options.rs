@@ -23,8 +23,10 @@ pub enum Labels {
 crate::options! {
     /// Options of `gan::train`.
     pub struct TrainOptions("gan::train") {
-        /// The method these options began as, for the record.
+        /// The method whose options these change: a name of `gan::methods()`.
         pub method: String = "biggan".into(),
+        /// The preset whose options these change, of `gan::presets()`; `none` for those of the method.
+        pub preset: String = "none".into(),
         /// Generator steps.
         pub steps: usize = 5000,
         /// Images in a batch.
@@ -228,6 +230,7 @@ named_setting!(Pool, "`mean` or `sum`", "mean" => Pool::Mean, "sum" => Pool::Sum
 
 impl TrainOptions {
     pub(super) fn check(&self) -> Result<()> {
+        self.check_names()?;
         let positive = [
             ("batch", self.batch),
             ("d_steps", self.d_steps),
@@ -269,6 +272,23 @@ impl TrainOptions {
         self.check_idle()?;
         self.check_together()?;
         self.check_optimisers()
+    }
+
+    /// A method beside a preset of another one is an error: some options would be of the one and some of the other.
+    fn check_names(&self) -> Result<()> {
+        super::method(&self.method)?;
+        if self.preset == "none" {
+            return Ok(());
+        }
+        let preset = super::preset(&self.preset)?;
+        if preset.method != self.method {
+            return Err(Error::new(format!(
+                "the preset `{}` is of the method `{}`, and the options name the method `{}`",
+                self.preset, preset.method, self.method
+            ))
+            .help("leave one of the two out, or begin with a preset of that method"));
+        }
+        Ok(())
     }
 
     /// An option that would do nothing is an error.

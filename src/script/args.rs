@@ -13,39 +13,45 @@ use crate::tensor::Tensor;
 
 /// The settings `S` with the options of `map` put in, and above them what was given from outside.
 pub fn options<S: Settings>(ctx: &NativeCallContext, map: Map) -> Fallible<S> {
-    let (settings, config) = resolved::<S>(ctx, map, &[])?;
+    let (settings, config) = resolved::<S>(ctx, map, &|_| Ok(Vec::new()))?;
     if let Some(host) = host(ctx) {
         host.configured(&config).at(ctx)?;
     }
     Ok(settings)
 }
 
-/// What a map of options was built on: values that are not the script's own.
+/// Settings that a map of options is put on, where they are not the usual ones, with what they are called.
 pub type Base<S> = (Origin, S);
 
 /// The settings `S` with the options of `map` put in and above them what was given from outside, each with where it came
-/// from: a value of `map` that a file, or else one of `bases`, says too came from there.
-pub fn resolved<S: Settings>(ctx: &NativeCallContext, mut map: Map, bases: &[Base<S>]) -> Fallible<(S, Config)> {
+/// from. `bases` says what a map that names a method or the like begins with: the settings of the last are the ones that the
+/// map changes, and a value that one of them says came from there.
+pub fn resolved<S: Settings>(
+    ctx: &NativeCallContext,
+    mut map: Map,
+    bases: &dyn Fn(&Map) -> crate::Result<Vec<Base<S>>>,
+) -> Fallible<(S, Config)> {
     let host = host(ctx);
     let over = host.as_ref().map_or(Ok(Vec::new()), |host| host.overrides::<S>()).at(ctx)?;
     for (name, value, _) in &over {
         map.insert((*name).into(), dynamic_of(value));
     }
     let given: Vec<String> = map.keys().map(ToString::to_string).collect();
-    let settings = change(ctx, S::default(), map)?;
+    let bases = bases(&map).at(ctx)?;
+    let begin = bases.last().map_or_else(S::default, |(_, settings)| settings.clone());
+    let settings = change(ctx, begin, map)?;
     let origin = |field: &Field, value: &Value| {
         if let Some((_, _, origin)) = over.iter().find(|(name, _, _)| *name == field.name) {
             return origin.clone();
         }
-        if !given.iter().any(|name| name == field.name) {
-            return Origin::Default;
-        }
-        if let Some(path) = host.as_ref().and_then(|host| host.file_of(field.name, value)) {
+        let written = given.iter().any(|name| name == field.name);
+        if let (true, Some(path)) = (written, host.as_ref().and_then(|host| host.file_of(field.name, value))) {
             return Origin::File(path);
         }
         let default = S::default().get(field.name);
         let says = |base: &&Base<S>| base.1.get(field.name).as_ref() == Some(value) && default.as_ref() != Some(value);
-        bases.iter().find(says).map_or(Origin::Script, |(origin, _)| origin.clone())
+        let plain = if written { Origin::Script } else { Origin::Default };
+        bases.iter().find(says).map_or(plain, |(origin, _)| origin.clone())
     };
     let config = Config::of(&settings, &origin);
     Ok((settings, config))

@@ -63,6 +63,7 @@ fn walk() -> (Vec<&'static str>, Vec<String>) {
         Loss: fewlab::gan::LOSSES, Paper::Cited;
         Penalty: fewlab::gan::PENALTIES, Paper::Free;
         Method: fewlab::gan::METHODS, Paper::Cited;
+        Preset: fewlab::gan::PRESETS, Paper::Cited;
         Metric: fewlab::metric::METRICS, Paper::Cited;
         ExtractorRow: fewlab::metric::EXTRACTORS, Paper::Cited;
         Magic: fewlab::notebook::magic::MAGICS, Paper::Free;

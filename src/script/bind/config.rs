@@ -58,7 +58,7 @@ mod values {
         config.entries.iter().map(|entry| (entry.name.as_str().into(), args::dynamic_of(&entry.value))).collect()
     }
 
-    /// Where each option of a configuration came from: `default`, `method`, `file`, `script`, `command line` or `set`.
+    /// Where each option of a configuration came from: `default`, `method`, `preset`, `file`, `script`, `command line` or `set`.
     ///
     /// ```rhai
     /// gan::config(#{ steps: 10 }).origins.steps // => "script"

@@ -10,7 +10,7 @@ use super::nn::Network;
 use crate::config::{Config, Origin};
 use crate::data::Labelled;
 use crate::error::Error;
-use crate::gan::{self, ARCHITECTURES, COMPATS, Draw, LOSSES, METHODS, PENALTIES, TrainOptions};
+use crate::gan::{self, ARCHITECTURES, COMPATS, Draw, LOSSES, METHODS, PENALTIES, PRESETS, TrainOptions};
 use crate::options::{Callback, Choice, Setting as _, Settings, Value};
 use crate::script::display;
 use crate::script::history::History;
@@ -104,14 +104,37 @@ mod training {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn method(ctx: NativeCallContext, name: &str) -> Fallible<Map> {
-        let options = gan::method(name).at(&ctx)?;
-        let defaults = TrainOptions::default();
-        let changed = TrainOptions::fields().iter().filter_map(|field| {
-            let value = options.get(field.name)?;
-            (field.name == "method" || defaults.get(field.name).as_ref() != Some(&value))
-                .then(|| (field.name.into(), args::dynamic_of(&value)))
-        });
-        Ok(changed.collect())
+        Ok(super::changed(&gan::method(name).at(&ctx)?, "method"))
+    }
+
+    /// The options of a published setting, or of one measured here, whole: a map to change at will.
+    ///
+    /// `gan::presets()` lists them, `help("biggan_imagenet128")` says what one is, `gan::results` what it reached.
+    ///
+    /// ```rhai
+    /// let options = gan::preset("biggan_imagenet128") + #{ batch: 256, accumulate: 8 };
+    /// [options.d_lr, options.z_dim, options.batch] // => [0.0005, 120, 256]
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn preset(ctx: NativeCallContext, name: &str) -> Fallible<Map> {
+        Ok(super::changed(&gan::preset(name).at(&ctx)?, "preset"))
+    }
+
+    /// What a preset reached, published or measured here: a list of maps with `metric`, `value`, `of` and `source`.
+    ///
+    /// ```rhai
+    /// gan::results("biggan_imagenet128")[0].value // => 8.4
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn results(ctx: NativeCallContext, name: &str) -> Fallible<Array> {
+        let row = crate::table::find(PRESETS, name).at(&ctx)?;
+        let entry = |reached: &gan::Reached| {
+            let texts = [("metric", reached.metric), ("of", reached.of), ("source", reached.source)];
+            let mut map: Map = texts.into_iter().map(|(key, text)| (key.into(), text.into())).collect();
+            map.insert("value".into(), reached.value.into());
+            Dynamic::from_map(map)
+        };
+        Ok(row.results.iter().map(entry).collect())
     }
 
     /// Trains a GAN on a labelled set.
@@ -143,7 +166,7 @@ mod training {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn config(ctx: NativeCallContext, options: Map) -> Fallible<Config> {
-        args::resolved::<TrainOptions>(&ctx, options.clone(), &super::bases(&options)).map(|(_, config)| config)
+        args::resolved::<TrainOptions>(&ctx, options, &super::bases).map(|(_, config)| config)
     }
 
     /// The names of the methods.
@@ -153,6 +176,15 @@ mod training {
     /// ```
     pub fn methods() -> Array {
         super::super::names_of(METHODS)
+    }
+
+    /// The names of the presets.
+    ///
+    /// ```rhai
+    /// gan::presets()[0] // => "dcgan_celeba64"
+    /// ```
+    pub fn presets() -> Array {
+        super::super::names_of(PRESETS)
     }
 
     /// The names of the adversarial losses.
@@ -442,11 +474,11 @@ fn train(ctx: &NativeCallContext, data: &Dynamic, mut options: Map) -> Fallible<
     let data = labelled_of(ctx, data)?;
     let on_step = function(&mut options, "on_step");
     let penalty = function(&mut options, "penalty");
-    let (options, mut config) = args::resolved::<TrainOptions>(ctx, options.clone(), &bases(&options))?;
+    let (options, mut config) = args::resolved::<TrainOptions>(ctx, options, &bases)?;
     let steps = options.steps;
     let mut gan = gan::Gan::new(&data, options, &host.device().at(ctx)?).at(ctx)?;
     let chosen = config.entries.iter_mut().find(|entry| entry.name == "penalty");
-    if let (Some(penalty), Some(entry)) = (penalty, chosen.filter(|entry| entry.from == Origin::Default)) {
+    if let (Some(penalty), Some(entry)) = (penalty, chosen.filter(|entry| !from_outside(&entry.from))) {
         gan.options.penalty = Choice::Own(penalty_of(ctx, &gan, penalty)?);
         (entry.value, entry.from) = (gan.options.penalty.to_value(), Origin::Script);
     }
@@ -456,11 +488,33 @@ fn train(ctx: &NativeCallContext, data: &Dynamic, mut options: Map) -> Fallible<
     Ok(Gan::new(gan, data, history, config))
 }
 
-/// What the options of a map began as: the method that it names.
-fn bases(options: &Map) -> Vec<args::Base<TrainOptions>> {
+/// Whether an option was given from outside the script, above what the script says.
+fn from_outside(origin: &Origin) -> bool {
+    matches!(origin, Origin::CommandLine | Origin::File(_))
+}
+
+/// The options that are not as usual, and the one called `always`.
+fn changed(options: &TrainOptions, always: &str) -> Map {
+    let defaults = TrainOptions::default();
+    let changed = TrainOptions::fields().iter().filter_map(|field| {
+        let value = options.get(field.name)?;
+        (field.name == always || defaults.get(field.name).as_ref() != Some(&value))
+            .then(|| (field.name.into(), args::dynamic_of(&value)))
+    });
+    changed.collect()
+}
+
+/// What the options of a map begin with: the method and the preset that it names, the one to begin with last.
+fn bases(options: &Map) -> crate::Result<Vec<args::Base<TrainOptions>>> {
     let named = |key: &str| options.get(key).and_then(|name| name.clone().into_string().ok());
-    let method = named("method").and_then(|name| Some((Origin::Method(name.clone()), gan::method(&name).ok()?)));
-    method.into_iter().collect()
+    let mut bases = Vec::new();
+    if let Some(name) = named("method") {
+        bases.push((Origin::Method(name.clone()), gan::method(&name)?));
+    }
+    if let Some(name) = named("preset").filter(|name| name != "none") {
+        bases.push((Origin::Preset(name.clone()), gan::preset(&name)?));
+    }
+    Ok(bases)
 }
 
 fn train_on(ctx: &NativeCallContext, gan: &Gan, mut options: Map) -> Fallible {

@@ -86,6 +86,7 @@ pub fn choices() -> Vec<Choices> {
         Choices::of(crate::ssl::TASKS),
         Choices::of(crate::label::LABELLERS),
         Choices::of(crate::gan::METHODS),
+        Choices::of(crate::gan::PRESETS),
         Choices::of(crate::gan::LOSSES),
         Choices::of(crate::gan::PENALTIES),
         Choices::of(crate::gan::ARCHITECTURES),
