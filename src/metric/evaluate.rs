@@ -16,12 +16,15 @@ crate::options! {
     /// Options of `metric::evaluate`.
     pub struct EvaluateOptions("metric::evaluate") {
         /// Whose features are compared: names of `metric::extractors()`. None named: `squeezenet`, the `judge` if one is given,
-        /// `inception` if its file is named or `fid` is asked for, and `dinov2` if its file is named.
+        /// `inception` if its file is named or `fid` is asked for, `dinov2` if its file is named, `clip` if its file is named or
+        /// `cmmd` is asked for.
         pub extractor: Vec<String> = Vec::new(),
         /// The file with the weights of the Inception network, from torch-fidelity or pytorch-fid, or as safetensors.
         pub inception: Option<String> = None,
         /// The file with the weights of DINOv2's small, base or large network.
         pub dinov2: Option<String> = None,
+        /// The file with the weights of a CLIP model, as Hugging Face keeps them.
+        pub clip: Option<String> = None,
         /// What latents are drawn from, for a generator that is not a GAN: `normal` or `uniform`.
         pub z: Prior = Prior::Normal,
         /// Numbers in a latent, for a function.
@@ -203,6 +206,7 @@ impl Evaluation<'_> {
     ) -> Result<()> {
         let (Measure::Features(measure)
         | Measure::Inception(measure)
+        | Measure::Clip(measure)
         | Measure::Predictions(measure)
         | Measure::Classes(measure)) = metric.measure
         else {
@@ -373,6 +377,10 @@ impl Evaluation<'_> {
                     return Err(Error::new(format!("`{name}` needs the Inception network among the extractors"))
                         .help("`fd` is the same distance by the network inside the program"));
                 }
+                Measure::Clip(_) if !seen_by(&|by| by.role() == Role::Clip) => {
+                    return Err(Error::new(format!("`{name}` needs CLIP among the extractors"))
+                        .help("`kid` is a like distance by the network inside the program"));
+                }
                 _ => {}
             }
             let absent =
@@ -425,6 +433,7 @@ fn seen_by(metric: &Metric, extractor: &dyn Extractor) -> bool {
     match metric.measure {
         Measure::Features(_) => true,
         Measure::Inception(_) => extractor.role() == Role::Inception,
+        Measure::Clip(_) => extractor.role() == Role::Clip,
         Measure::Predictions(_) => extractor.classes().is_some(),
         Measure::Classes(_) => extractor.role() == Role::Judge,
         Measure::Whole(_) => false,

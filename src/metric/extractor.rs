@@ -13,6 +13,8 @@ pub enum Role {
     Eyes,
     /// The Inception network of 2015, by which papers report the FID and the Inception score.
     Inception,
+    /// CLIP's embeddings of images.
+    Clip,
     /// A classifier of the data set's own classes.
     Judge,
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::clip::Clip;
 use super::dinov2::DinoV2;
 use super::evaluate::EvaluateOptions;
 use super::extractor::Extractor;
@@ -44,7 +45,7 @@ impl Row for ExtractorRow {
 }
 
 /// Every extractor, in the order the manual lists them.
-pub const EXTRACTORS: &[ExtractorRow] = &[SQUEEZENET, JUDGE, INCEPTION, DINOV2];
+pub const EXTRACTORS: &[ExtractorRow] = &[SQUEEZENET, JUDGE, INCEPTION, DINOV2, CLIP];
 
 const SQUEEZENET: ExtractorRow = ExtractorRow {
     name: "squeezenet",
@@ -92,9 +93,22 @@ const DINOV2: ExtractorRow = ExtractorRow {
     },
 };
 
+const CLIP: ExtractorRow = ExtractorRow {
+    name: "clip",
+    doc: "CLIP's vision transformer, which learned from photographs and the words beside them: its embedding of an image.\n\n\
+          The file that the option `clip` names says which: ViT-B/32 (512 features) or ViT-L/14 with 336 pixels (768), by which \
+          `cmmd` is published. Radford et al. 2021, arXiv:2103.00020.",
+    open: |sight| match &sight.options.clip {
+        Some(path) => Ok(Arc::new(Clip::open(Path::new(path), sight.device)?)),
+        None => Err(Error::new("the extractor `clip` was asked for and its file was not named")
+            .help("give `clip: \"model.safetensors\"`, of `openai/clip-vit-large-patch14-336` at Hugging Face")),
+    },
+};
+
 impl Sight<'_> {
     /// The extractors that the options name; without names the one in the program, the `judge` if there is one, and the
-    /// Inception network if its file is named or `metrics` has the FID, DINOv2 if its file is named.
+    /// Inception network if its file is named or `metrics` has the FID, DINOv2 if its file is named, CLIP if its file is named
+    /// or `metrics` has CMMD.
     ///
     /// # Errors
     /// An unknown name; weights that are not there or do not fit.
@@ -110,6 +124,9 @@ impl Sight<'_> {
             }
             if self.options.dinov2.is_some() {
                 names.push("dinov2");
+            }
+            if self.options.clip.is_some() || metrics.contains(&"cmmd") {
+                names.push("clip");
             }
         }
         let mut rows: Vec<&ExtractorRow> = Vec::new();
@@ -154,6 +171,8 @@ mod tests {
         assert_eq!(error.message, "the extractor `judge` was asked for and no `judge` was given");
         let error = names(&named(&["dinov2"]), &["fd"]).unwrap_err();
         assert_eq!(error.message, "the extractor `dinov2` was asked for and its file was not named");
+        let error = names(&plain, &["cmmd"]).unwrap_err();
+        assert_eq!(error.message, "the extractor `clip` was asked for and its file was not named");
         let missing = EvaluateOptions { inception: Some("nowhere.pth".into()), ..EvaluateOptions::default() };
         assert!(names(&missing, &["fd"]).unwrap_err().message.starts_with("cannot read `nowhere.pth`"));
     }

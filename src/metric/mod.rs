@@ -8,6 +8,8 @@
 mod accuracy;
 mod cache;
 mod cas;
+mod clip;
+mod cmmd;
 mod conditioning;
 mod dinov2;
 mod evaluate;
@@ -42,6 +44,8 @@ mod testing;
 pub use accuracy::{accuracy, accuracy_with_interval, predictions};
 pub use cache::Cache;
 pub use cas::{Cas, cas};
+pub use clip::Clip;
+pub use cmmd::cmmd;
 pub use conditioning::{conditioning, jacobians, log_condition};
 pub use dinov2::DinoV2;
 pub use evaluate::{EvaluateOptions, Evaluation};

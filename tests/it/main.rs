@@ -5,6 +5,7 @@
 
 mod cli;
 mod golden_architectures;
+mod golden_clip;
 mod golden_dinov2;
 mod golden_extractor;
 mod golden_heads;

@@ -1,6 +1,7 @@
 //! Metrics of features: distances, shares and neighbours, by the eyes of each extractor.
 
 use super::super::Role;
+use super::super::cmmd::cmmd;
 use super::super::frechet::{frechet_distance, frechet_with_interval};
 use super::super::interval::Interval;
 use super::super::kid::{kid, kid_subsets, kid_with_interval};
@@ -70,6 +71,27 @@ pub(super) const KID: Metric = Metric {
             c.row("kid", "KD", value, interval, Better::Lower, "cubic kernel, all pairs".into()),
             c.row("kid_subsets", "KD of subsets", mean, None, Better::Lower, subsets),
         ])
+    }),
+};
+
+pub(super) const CMMD: Metric = Metric {
+    name: "cmmd",
+    doc: "CMMD: the kernel distance between CLIP's embeddings of real and generated images.\n\n\
+          1000 times the squared maximum mean discrepancy (biased estimate) of embeddings of length 1 under the kernel \
+          exp(-|x - y|² / (2 · 10²)). Lower is better; unlike the Fréchet distance it takes nothing for normal. Published \
+          values are by ViT-L/14 with 336 pixels; the file is named by the option `clip`. Jayasumana et al. 2024, arXiv:2401.09603.",
+    needs: &[],
+    measure: Measure::Clip(|c| {
+        let (value, interval) = cmmd(c.real.features, c.fake.features, c.seed())?;
+        let interval = interval.filter(|_| c.intervals);
+        Ok(vec![c.row(
+            "cmmd",
+            "CMMD",
+            value,
+            interval,
+            Better::Lower,
+            "Gaussian kernel of width 10, biased, times 1000".into(),
+        )])
     }),
 };
 

@@ -43,6 +43,8 @@ pub(super) enum Measure {
     Features(fn(&Comparison<'_>) -> Result<Vec<Measured>>),
     /// The features of the Inception network of 2015, and no others.
     Inception(fn(&Comparison<'_>) -> Result<Vec<Measured>>),
+    /// The embeddings of CLIP, and no others.
+    Clip(fn(&Comparison<'_>) -> Result<Vec<Measured>>),
     /// What each classifier predicts, whatever its classes.
     Predictions(fn(&Comparison<'_>) -> Result<Vec<Measured>>),
     /// What a classifier of the data set's own classes predicts.
@@ -133,6 +135,7 @@ pub const METRICS: &[Metric] = &[
     features::FD,
     features::FID,
     features::KID,
+    features::CMMD,
     features::PRDC,
     features::PRECISION_RECALL,
     features::PRD,

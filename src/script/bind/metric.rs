@@ -66,8 +66,8 @@ mod scoring {
     /// function of latents (with the option `z_dim`; of latents and labels if it takes two). Each score comes with its
     /// interval, what real images score in its place, and its protocol; all of it goes into the run.
     ///
-    /// Of features, by each extractor: `fd`, `fid` (needs the file `inception`), `kid`, `prdc`, `precision_recall`, `prd`,
-    /// `fd_per_class`, `nearest`. Of what a classifier predicts: `is`, `accuracy` (needs a `judge`). Of images: `ms_ssim`,
+    /// Of features, by each extractor: `fd`, `fid` (needs the file `inception`), `kid`, `cmmd` (needs the file `clip`), `prdc`,
+    /// `precision_recall`, `prd`, `fd_per_class`, `nearest`. Of what a classifier predicts: `is`, `accuracy` (needs a `judge`). Of images: `ms_ssim`,
     /// `fractal_dimension`, `cas`. Of networks: `gilbo`, `generator_conditioning`, `discriminator_accuracy`.
     /// `metric::about("fd")` says what one of them is.
     ///
