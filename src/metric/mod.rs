@@ -6,6 +6,7 @@
 //! protocol, its interval, and what real images score in its place.
 
 mod accuracy;
+mod asked;
 mod cache;
 mod cas;
 mod conditioning;
@@ -40,7 +41,8 @@ mod table;
 mod testing;
 
 pub use accuracy::{accuracy, accuracy_with_interval, predictions};
-pub use cache::Cache;
+pub use asked::{Asked, Fakes};
+pub use cache::{Cache, MOST as CACHE_MOST};
 pub use cas::{Cas, cas};
 pub use conditioning::{conditioning, jacobians, log_condition};
 pub use dinov2::DinoV2;
