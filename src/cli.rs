@@ -16,7 +16,7 @@ use crate::config::{self, Config};
 use crate::data::{self, LoadOptions};
 use crate::error::{Error, Result, file};
 use crate::jupyter::install::{self, Place};
-use crate::metric::{Cache, Inception};
+use crate::metric::{self, Cache, Inception};
 use crate::options::{Settings as _, Value};
 use crate::progress::{Job, Observer, Picture, Several, Stop};
 use crate::run::diff::{Difference, differences};
@@ -176,6 +176,8 @@ enum DataCommand {
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
         set: Vec<(String, String)>,
     },
+    /// Removes what can be computed again: features of images, and decoded images
+    Prune,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -540,6 +542,12 @@ fn about_data(what: DataCommand) -> Result<()> {
             let splits = watched(|job| data::load_watched(&name, &load_options(&set)?, job))?;
             say(&data::kept(&splits))
         }
+        DataCommand::Prune => {
+            let (features, images) = (Cache::of_user().prune(0), data::prune_pixels());
+            let told =
+                |(files, bytes): (usize, u64), of: &str| format!("{files} files of {of}, {}", spoken_bytes(bytes));
+            say(&format!("removed {}; {}", told(features, "features"), told(images, "decoded images")))
+        }
     };
     Ok(())
 }
@@ -567,6 +575,27 @@ fn load_options(set: &[(String, String)]) -> Result<LoadOptions> {
         options.set(name, value)?;
     }
     Ok(options)
+}
+
+/// Where what can be computed again lies, how much it is, and how it is made less.
+fn cache() -> String {
+    let Some(folder) = data::cache_folder() else { return "none: `FEWLAB_CACHE` is empty".into() };
+    let ((files, bytes), (sets, pixels)) = (Cache::of_user().size(), data::pixels());
+    format!(
+        "{}: {files} files of features, {} of at most {}; {sets} of decoded images, {}; `fewlab data prune` empties it",
+        folder.display(),
+        spoken_bytes(bytes),
+        spoken_bytes(metric::CACHE_MOST),
+        spoken_bytes(pixels)
+    )
+}
+
+fn spoken_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
 }
 
 fn doctor() -> Result<()> {
@@ -600,10 +629,7 @@ fn doctor() -> Result<()> {
         format!("gpu       {gpu}"),
         format!("kernel    {kernels}"),
         format!("weights   {weights}"),
-        format!(
-            "cache     {}",
-            data::cache_folder().map_or_else(|| "none".into(), |folder| folder.display().to_string())
-        ),
+        format!("cache     {}", cache()),
         String::new(),
         "data sets".to_string(),
         data::list().trim_end().to_string(),

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Kind, Result};
 
 /// A flag that a person raises and every native loop looks at each step.
@@ -78,6 +80,8 @@ pub trait Observer: Send + Sync {
     fn value(&self, _stage: &str, _step: u64, _name: &str, _value: f64) {}
     /// A picture worth keeping, such as a grid of samples.
     fn picture(&self, _stage: &str, _step: u64, _name: &str, _picture: &Picture) {}
+    /// Something worth a mark in the curves: an option that was changed, a guard that stopped the stage.
+    fn mark(&self, _stage: &str, _step: u64, _text: &str) {}
     /// A line for the person.
     fn note(&self, _text: &str) {}
     /// A job ended, with one line on how it went.
@@ -98,6 +102,30 @@ pub trait Observer: Send + Sync {
     /// The best state of this `stage` and its file, when a run is resumed.
     fn resume_best(&self, _stage: &str) -> Result<Option<(Best, PathBuf)>> {
         Ok(None)
+    }
+}
+
+/// Which way a score is better.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// Distances.
+    #[default]
+    Lower,
+    /// Shares.
+    Higher,
+    /// Neither: what real images score is the mark.
+    Neither,
+}
+
+impl Better {
+    /// Whether `value` is better than `best`.
+    pub fn is(self, value: f64, best: f64) -> bool {
+        match self {
+            Better::Lower => value < best,
+            Better::Higher => value > best,
+            Better::Neither => false,
+        }
     }
 }
 
@@ -143,7 +171,7 @@ pub struct Job {
 
 impl Job {
     /// Whether a training loop ended by itself; it did not, and that is no error, if it was asked to stop or stopped itself
-    /// and the person keeps what it has reached.
+    /// and the person keeps what it has reached, who is told why it stopped itself.
     ///
     /// # Errors
     /// Any other error of the loop.
@@ -151,7 +179,10 @@ impl Job {
         match trained {
             Ok(_) => Ok(true),
             Err(error) if self.keep && error.is_interrupt() && self.stop.raised() => Ok(false),
-            Err(error) if self.keep && error.kind == Kind::Stopped => Ok(false),
+            Err(error) if self.keep && error.kind == Kind::Stopped => {
+                self.observer.note(&error.to_string());
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -192,6 +223,10 @@ impl Observer for Several {
 
     fn picture(&self, stage: &str, step: u64, name: &str, picture: &Picture) {
         self.0.iter().for_each(|observer| observer.picture(stage, step, name, picture));
+    }
+
+    fn mark(&self, stage: &str, step: u64, text: &str) {
+        self.0.iter().for_each(|observer| observer.mark(stage, step, text));
     }
 
     fn note(&self, text: &str) {

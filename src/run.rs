@@ -391,6 +391,12 @@ impl Observer for Run {
         state.keep_record(self, "picture", data);
     }
 
+    fn mark(&self, stage: &str, step: u64, text: &str) {
+        let mut state = self.state();
+        let data = json!({"stage": state.key(stage), "step": step, "text": text});
+        state.keep_record(self, "mark", data);
+    }
+
     fn note(&self, text: &str) {
         let mut state = self.state();
         // A note alone is no reason to make a folder.

@@ -6,12 +6,13 @@ use super::LoadOptions;
 use super::folder::open_parts;
 use super::part::Opened;
 use super::source::{Home, Source, Usual};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, file};
 
 pub(super) const IMAGENET: Source = Source {
     name: "imagenet",
     doc: "ImageNet (ILSVRC 2012): 1,281,167 photographs to train with and 50,000 to test with, 1,000 classes.\n\n\
-          `train` and `val` hold a folder for each class, called by its WordNet number. Images become squares of 128 \
+          `train` and `val` hold a folder for each class, called by its WordNet number; a file `LOC_synset_mapping.txt`, \
+          `synset_words.txt` or `words.txt` beside them says what the classes are called. Images become squares of 128 \
           pixels unless `size` says otherwise. `fit` is `distorted` by default, a random square of at least half of the \
           area, and `middle` for the images to test with, as in Lucic et al. 2019.\n\
           Russakovsky et al. 2015, arXiv:1409.0575.",
@@ -39,7 +40,30 @@ fn open(root: &Path, _: &LoadOptions) -> Result<Opened> {
             Error::new(format!("`{}` holds no class folder", root.join("train").display())).help(format!("get {GET}"))
         );
     }
-    Ok(Opened { name: None, ..opened })
+    let classes = called(root, opened.classes)?;
+    Ok(Opened { name: None, classes, ..opened })
+}
+
+/// Files that may say what the classes are called: Kaggle's, Caffe's, and that of the full WordNet.
+const WORDS: [&str; 3] = ["LOC_synset_mapping.txt", "synset_words.txt", "words.txt"];
+
+/// The first word for each of the class folders `numbers`, by the file of words if there is one: `n01440764 tench, Tinca tinca`.
+/// Two classes of one word (`crane`, `maillot`) have their number behind it.
+fn called(root: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
+    let Some(path) = WORDS.iter().map(|name| root.join(name)).find(|path| path.is_file()) else { return Ok(numbers) };
+    let text = std::fs::read_to_string(&path).map_err(|error| file(&path, "read", error))?;
+    let word = |number: &String| {
+        let (_, words) =
+            text.lines().filter_map(|line| line.split_once(char::is_whitespace)).find(|(of, _)| of == number)?;
+        let first = words.split(',').next().unwrap_or(words).trim();
+        (!first.is_empty()).then(|| first.to_string())
+    };
+    let words: Vec<String> = numbers.iter().map(|number| word(number).unwrap_or_else(|| number.clone())).collect();
+    let name = |(word, number): (&String, &String)| match words.iter().filter(|other| *other == word).count() {
+        1 => word.clone(),
+        _ => format!("{word} ({number})"),
+    };
+    Ok(words.iter().zip(&numbers).map(name).collect())
 }
 
 #[cfg(test)]
@@ -73,6 +97,17 @@ mod tests {
         let squeezed = LoadOptions { fit: Some("none".into()), ..options };
         let (left, right) = ends(load("imagenet", &squeezed).unwrap().train.images().image(0));
         assert!(left < 5 && right > 194, "{left} {right}");
+    }
+
+    #[test]
+    fn classes_are_called_by_the_file_of_words() {
+        let root = tempfile::tempdir().unwrap();
+        let numbers = || ["n01440764", "n02012849", "n03126707", "n09999999"].map(String::from).to_vec();
+        assert_eq!(called(root.path(), numbers()).unwrap(), numbers());
+        let words = "n01440764 tench, Tinca tinca\nn02012849 crane\nn03126707 crane\nn1 nothing here\n";
+        std::fs::write(root.path().join("synset_words.txt"), words).unwrap();
+        let expected = ["tench", "crane (n02012849)", "crane (n03126707)", "n09999999"];
+        assert_eq!(called(root.path(), numbers()).unwrap(), expected);
     }
 
     #[test]

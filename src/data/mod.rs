@@ -35,6 +35,8 @@ mod store;
 mod svhn;
 mod webdataset;
 
+use std::path::Path;
+
 pub use batches::{Batch, BatchOptions, Batches};
 pub use budget::{LabelBudget, PartlyLabelled};
 pub use dataset::{Dataset, Splits, Truth};
@@ -46,7 +48,7 @@ pub use labelled::{ClassReport, LabelReport, Labelled};
 use part::Part;
 pub use source::{Home, Place, Source, Usual};
 use store::Store;
-pub use store::cache_folder;
+pub use store::{cache_folder, pixels, prune_pixels};
 
 use crate::error::{Error, Result};
 use crate::options;
@@ -125,7 +127,7 @@ pub fn load_watched(name: &str, options: &LoadOptions, job: &Job) -> Result<Spli
 fn load_through(name: &str, options: &LoadOptions, job: &Job, store: Option<Store>, large: usize) -> Result<Splits> {
     if name.contains(['/', std::path::MAIN_SEPARATOR]) && options.path.is_none() {
         let options = LoadOptions { path: Some(name.to_string()), ..options.clone() };
-        return load_through("folder", &options, job, store, large);
+        return load_through(kind_of(Path::new(name)), &options, job, store, large);
     }
     let source = table::find(SOURCES, name)?;
     let path = source.place(options)?;
@@ -163,6 +165,20 @@ fn load_through(name: &str, options: &LoadOptions, job: &Job, store: Option<Stor
     Ok(Splits { train: dataset(&names[0], train_images, &train)?, test: dataset(&names[1], test_images, &test)? })
 }
 
+/// The source that reads what lies at `path`.
+fn kind_of(path: &Path) -> &'static str {
+    let ends = |path: &Path, endings: &[&str]| {
+        path.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    };
+    let holds = |endings: &[&str]| {
+        // A folder that cannot be listed is told of by the source.
+        std::fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|entry| ends(&entry.path(), endings)))
+    };
+    let kinds: [(&str, &[&str]); 3] = [("parquet", &["parquet"]), ("npz", &["npz"]), ("webdataset", &["tar"])];
+    let found = kinds.iter().find(|(kind, endings)| ends(path, endings) || (*kind != "npz" && holds(endings)));
+    found.map_or("folder", |(kind, _)| kind)
+}
+
 /// What is done to the pictures to train with, and to those to test with.
 fn transforms(source: &Source, options: &LoadOptions) -> Result<[Transform; 2]> {
     for (name, side) in [("size", options.size), ("centre", options.centre)] {
@@ -197,6 +213,18 @@ fn transforms(source: &Source, options: &LoadOptions) -> Result<[Transform; 2]> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_tells_what_reads_it() {
+        let root = tempfile::tempdir().unwrap();
+        for (folder, name) in [("p", "train-0.parquet"), ("w", "0001.tar"), ("f", "cat.png")] {
+            std::fs::create_dir(root.path().join(folder)).unwrap();
+            std::fs::write(root.path().join(folder).join(name), "").unwrap();
+        }
+        let kinds = ["p", "p/train-0.parquet", "w", "f", "x/photos.NPZ", "nowhere"];
+        let expected = ["parquet", "parquet", "webdataset", "folder", "npz", "folder"];
+        assert_eq!(kinds.map(|path| kind_of(&root.path().join(path))), expected);
+    }
 
     fn refused(name: &str, options: LoadOptions) -> Error {
         load(name, &options).unwrap_err()

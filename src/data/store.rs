@@ -50,6 +50,19 @@ pub(super) fn user_caches() -> Option<PathBuf> {
     }
 }
 
+/// How many files of decoded images are kept, and how many bytes they take.
+pub fn pixels() -> (usize, u64) {
+    let files = Store::of_user().map_or_else(Vec::new, |store| store.files());
+    (files.len(), files.iter().map(|(_, bytes)| bytes).sum())
+}
+
+/// Removes the decoded images that are kept; what cannot be removed stays. How many files and bytes went.
+pub fn prune_pixels() -> (usize, u64) {
+    let files = Store::of_user().map_or_else(Vec::new, |store| store.files());
+    let gone = files.into_iter().filter(|(path, _)| fs::remove_file(path).is_ok());
+    gone.fold((0, 0), |(files, all), (_, bytes)| (files + 1, all + bytes))
+}
+
 /// A folder of files of pixels.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
@@ -64,6 +77,13 @@ impl Store {
 
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
+    }
+
+    /// Every file of pixels, with its length.
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let pixels = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "pixels"));
+        pixels.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len()))).collect()
     }
 
     fn path(&self, key: &str) -> PathBuf {

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use plotters::coord::ranged1d::Ranged;
-use plotters::element::{Circle, PathElement, Polygon};
+use plotters::element::{Circle, PathElement, Polygon, Text};
+use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBAColor};
 
-use super::axis::{Axis, Frame};
-use super::backend::px;
+use super::axis::{Axis, Chart, Frame, SMALL};
+use super::backend::{letters, px};
 use super::canvas::Figure;
 use super::palette::Ink;
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub struct Curves {
     /// The width of the smoothing window as a share of the line, 0 for none. The raw line stays pale behind. Lines of fewer
     /// than 30 points are never smoothed.
     pub smooth: f64,
+    /// Upright lines at these x, each with a word at its head: what happened there.
+    pub marks: Vec<(f64, String)>,
     /// Pixels across.
     pub width: f64,
     /// Pixels down.
@@ -61,6 +64,7 @@ impl Default for Curves {
             log_x: false,
             log_y: false,
             smooth: 0.02,
+            marks: Vec::new(),
             width: 640.0,
             height: 320.0,
         }
@@ -104,6 +108,7 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
     let place =
         |points: &[(f64, f64)]| -> Vec<(f64, f64)> { points.iter().map(|p| (x.level(p.0), y.level(p.1))).collect() };
     let mut chart = frame.draw(&mut figure, x.clone(), y.clone())?;
+    mark(&mut chart, &options.marks, &x, low..high)?;
     for (i, line) in lines.iter().enumerate() {
         let ink = Ink::Series(i);
         if let Some((lower, upper)) = &line.band {
@@ -141,6 +146,46 @@ pub fn curves(series: &[Series], options: &Curves) -> Result<Figure> {
     }
     drop(chart);
     Ok(figure)
+}
+
+/// Whether a score goes so far down or up that powers of ten show it better: an untrained generator scores many times worse than
+/// a trained one.
+pub fn falls_far(points: &[(f64, f64)]) -> bool {
+    range(points.iter().map(|p| p.1)).is_some_and(|(low, high)| low > 0.0 && high > 20.0 * low)
+}
+
+/// Rows of words at the head of a chart, so that those of neighbours do not lie on one another.
+const ROWS: usize = 3;
+
+/// An upright line at each mark within the chart, its words beside its head; several at one place share a line.
+fn mark(
+    chart: &mut Chart<'_>,
+    marks: &[(f64, String)],
+    x: &Axis,
+    Range { start: low, end: high }: Range<f64>,
+) -> Result<()> {
+    let mut places: Vec<(f64, String)> = Vec::new();
+    for (at, text) in marks {
+        let level = x.level(*at);
+        if !x.range().contains(&level) && level != x.range().end {
+            continue;
+        }
+        match places.iter_mut().find(|(known, _)| *known == level) {
+            Some((_, words)) => *words = format!("{words}, {text}"),
+            None => places.push((level, text.clone())),
+        }
+    }
+    let (middle, row) = ((x.range().start + x.range().end) / 2.0, (high - low) * 0.07);
+    let line = Ink::Soft.mix(0.7).stroke_width(px(1.0) as u32);
+    for (i, (level, words)) in places.into_iter().enumerate() {
+        chart.draw_series([PathElement::new([(level, low), (level, high)], line)])?;
+        // Words lie on the side where there is more room.
+        let (side, words) =
+            if level > middle { (HPos::Right, format!("{words} ")) } else { (HPos::Left, format!(" {words}")) };
+        let at = (level, high - row * (i % ROWS) as f64);
+        chart.draw_series([Text::new(words, at, letters(SMALL, Ink::Soft, side, VPos::Top))])?;
+    }
+    Ok(())
 }
 
 fn says(series: &[Series], options: &Curves) -> String {
@@ -332,6 +377,16 @@ mod tests {
         assert_eq!(through, [vec![(10.0, 0.0), (20.0, 10.0)]]);
         let back = clip(&[(0.0, 20.0), (30.0, -10.0)], 0.0, 10.0);
         assert_eq!(back, [vec![(10.0, 10.0), (20.0, 0.0)]]);
+    }
+
+    #[test]
+    fn marks_are_upright_lines_with_their_words() {
+        let marks = [(10.0, "d_lr = 1e-4"), (10.0, "g_lr = 1e-4"), (80.0, "collapse"), (500.0, "outside")];
+        let marks = marks.map(|(at, text)| (at, text.to_string())).to_vec();
+        let line = Series::new("d", (0..=100).map(|i| (f64::from(i), 1.0)).collect());
+        let svg = curves(&[line], &Curves { marks, ..Curves::default() }).unwrap().svg();
+        assert!(svg.contains("> d_lr = 1e-4, g_lr = 1e-4</text>") && svg.contains(">collapse </text>"), "{svg}");
+        assert!(!svg.contains("outside") && svg.contains("text-anchor=\"end\""));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod scatter;
 pub use animation::Animation;
 pub use bars::{Bar, Bars, bars};
 pub use canvas::Figure;
-pub use curves::{Curves, Series, curves};
+pub use curves::{Curves, Series, curves, falls_far};
 pub use frontier::{Frontier, frontier};
 pub use grid::{Grid, Images, grid};
 pub use heatmap::{Heatmap, heatmap};

@@ -6,6 +6,8 @@
 pub mod arch;
 mod classifier;
 mod directions;
+mod evaluated;
+mod guard;
 mod journey;
 mod labels;
 mod latent;
@@ -25,6 +27,8 @@ mod verdict;
 
 pub use arch::{ARCHITECTURES, Blueprint, COMPATS};
 pub use directions::Directions;
+pub use evaluated::{Evaluate, Scored};
+pub use guard::Guard;
 pub use journey::{Along, Interpolation, Walk};
 pub use latent::{Draw, between};
 pub use loss::{Adversarial, LOSSES, Loss};

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::data::{Labelled, Shape};
 use crate::error::{Error, Result};
 use crate::gan::classifier::Third;
+use crate::gan::evaluated::{Evaluate, Kept};
+use crate::gan::guard::{Found, Guards};
 use crate::gan::labels::{self, Rows};
 use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::options::{Labels, TrainOptions};
 use crate::gan::train::Training;
 use crate::gan::{Adversarial, Regulariser};
-use crate::nn::{Average, Fit, Optimiser, checkpoint};
+use crate::nn::checkpoint::{self, Saved};
+use crate::nn::{Average, Fit, Optimiser};
 use crate::options::{Settings, Value};
 use crate::progress::Job;
 use crate::tensor::{Device, Rng, Tensor};
@@ -37,6 +40,15 @@ pub struct Gan {
     pub(super) device: Device,
     /// What was changed by hand, in order.
     pub changes: Vec<Change>,
+    /// How many of the changes a training has marked in its curves.
+    pub(super) marked: usize,
+    /// What scores it while it trains.
+    pub evaluator: Option<Arc<dyn Evaluate>>,
+    /// The step at which it was scored last.
+    pub(super) evaluated: Option<u64>,
+    pub(super) best: Option<Kept>,
+    /// What guards have found in a row.
+    pub(super) found: Found,
 }
 
 /// An option that was changed between trainings.
@@ -102,6 +114,11 @@ impl Gan {
             shape,
             device: device.clone(),
             changes: Vec::new(),
+            marked: 0,
+            evaluator: None,
+            evaluated: None,
+            best: None,
+            found: Found::default(),
         })
     }
 
@@ -116,6 +133,9 @@ impl Gan {
                 self.shape,
                 data.shape()
             )));
+        }
+        if self.evaluator.is_none() {
+            self.options.check_unevaluated()?;
         }
         let batches = labels::batches(data, &self.options)?.on(&self.device);
         let unlabelled = match self.options.classifies() {
@@ -140,12 +160,18 @@ impl Gan {
             rows,
             job,
             hook,
+            guards: Guards::default(),
         };
         let fit = Fit { job, stage: "gan", steps: end, fingerprint: &fingerprint, checkpoint_every, keep };
         if job.ended(fit.run(&mut training, from))? {
             job.observer.end("gan", &format!("{end} steps"));
         }
         Ok(())
+    }
+
+    /// Options that were changed since it was trained last.
+    pub fn changes_since_training(&self) -> &[Change] {
+        &self.changes[self.marked..]
     }
 
     /// Steps of the generator so far.
@@ -220,6 +246,10 @@ impl Gan {
             "sample_every",
             "checkpoint_every",
             "keep",
+            "evaluate_every",
+            "best_by",
+            "guards",
+            "guard_every",
             "standing_batches",
         ];
         let mut changed = self.options.clone();
@@ -276,14 +306,16 @@ impl Gan {
             shape: self.shape,
             device: self.device.clone(),
             changes: self.changes.clone(),
+            marked: self.marked,
+            evaluator: self.evaluator.clone(),
+            evaluated: self.evaluated,
+            best: self.best.clone(),
+            found: self.found,
         })
     }
 
-    /// Writes everything that training changed.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    /// Everything that training changed, as it is now.
+    pub(super) fn state(&self) -> Result<Saved> {
         let mut parts = vec![
             ("generator", self.generator.store().state()),
             ("discriminator", self.discriminator.store().state()),
@@ -291,6 +323,8 @@ impl Gan {
             ("d_optimiser", self.d_optimiser.state()?),
         ];
         let mut numbers = vec![("step", self.step as f64)];
+        numbers.extend(self.found.numbers());
+        numbers.extend(self.evaluated.map(|step| ("evaluated", step as f64)));
         if let Some((network, average)) = &self.average {
             parts.push(("average", network.store().state()));
             numbers.push(("updates", average.updates() as f64));
@@ -298,7 +332,15 @@ impl Gan {
         if let Some(third) = &self.third {
             parts.extend(third.state()?);
         }
-        checkpoint::save(path, &parts, &numbers)
+        Saved::of(parts, &numbers)
+    }
+
+    /// Writes everything that training changed.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        self.state()?.write(path)
     }
 
     /// Reads what [`save`](Self::save) wrote; nothing changes if it does not fit.
@@ -306,7 +348,11 @@ impl Gan {
     /// # Errors
     /// The file is missing, truncated, or of other networks.
     pub fn load(&mut self, path: &Path) -> Result<()> {
-        let saved = checkpoint::load(path)?;
+        self.restore(&checkpoint::load(path)?)
+    }
+
+    /// Puts a state back; nothing changes if it does not fit.
+    pub(super) fn restore(&mut self, saved: &Saved) -> Result<()> {
         let step = saved.number("step")? as u64;
         // Look at everything before changing anything.
         let generator = self.generator.store().saved(|name| saved.find("generator", name))?;
@@ -317,19 +363,21 @@ impl Gan {
             }
             None => None,
         };
-        let third = self.third.as_ref().map(|third| third.saved(&saved)).transpose()?;
+        let third = self.third.as_ref().map(|third| third.saved(saved)).transpose()?;
         self.generator.store().restore(generator)?;
         self.discriminator.store().restore(discriminator)?;
         self.g_optimiser.load(&mut |name| saved.find("g_optimiser", name))?;
         self.d_optimiser.load(&mut |name| saved.find("d_optimiser", name))?;
         if let (Some(third), Some(found)) = (&mut self.third, third) {
-            third.restore(&saved, found, average.as_ref().map_or(0, |(_, updates)| *updates))?;
+            third.restore(saved, found, average.as_ref().map_or(0, |(_, updates)| *updates))?;
         }
         if let (Some((network, average)), Some((values, updates))) = (&mut self.average, average) {
             network.store().restore(values)?;
             average.resume(updates);
         }
         self.step = step;
+        self.found = Found::of(saved);
+        self.evaluated = saved.number("evaluated").ok().map(|step| step as u64);
         Ok(())
     }
 }

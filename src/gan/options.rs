@@ -1,6 +1,7 @@
 //! What can be chosen about the training of a GAN.
 
 use crate::error::{Error, Result};
+use crate::gan::Guard;
 use crate::gan::arch::{Compat, Pool, Upsample};
 use crate::nn::{Clip, Init, NormKind, OPTIMISERS, OptimiserKind, Prior, Rates, Recipe, Schedule, SpectralSide};
 use crate::options::{Choice, Setting, Settings as _, Value};
@@ -200,6 +201,16 @@ crate::options! {
         pub flip: bool = false,
         /// Steps between grids of samples; 0 for none.
         pub sample_every: usize = 250,
+        /// Steps between evaluations, for `evaluate`; there is one before the first step and after the last besides.
+        pub evaluate_every: usize = 500,
+        /// The score that `gan.best()` is chosen by; the first of those that `evaluate` asks for if `()`.
+        pub best_by: Option<String> = None,
+        /// What stops the training besides numbers that are not finite: `collapse`, images of a class differ a hundredth as much
+        /// as real ones do; `discriminator`, its loss is a thousandth of that of a guess, or stays at that of a guess. Each must
+        /// be so for five times `guard_every` steps.
+        pub guards: Vec<Guard> = vec![Guard::Collapse, Guard::Discriminator],
+        /// Steps between looks of the guards; each keeps the state that is put back when the training is stopped.
+        pub guard_every: usize = 100,
         /// Steps between checkpoints.
         pub checkpoint_every: usize = 500,
         /// How many of a run's checkpoints stay, the newest; the names of several say their steps.
@@ -237,6 +248,8 @@ impl TrainOptions {
             ("penalty_every", self.penalty_every),
             ("accumulate", self.accumulate),
             ("keep", self.keep),
+            ("evaluate_every", self.evaluate_every),
+            ("guard_every", self.guard_every),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::new(format!("the option `{name}` of `gan::train` is 0")).help("it must be at least 1"));
@@ -317,6 +330,16 @@ impl TrainOptions {
             }
         }
         Ok(())
+    }
+
+    /// Without an evaluation, options about it would do nothing.
+    pub(super) fn check_unevaluated(&self) -> Result<()> {
+        let defaults = Self::default();
+        match ["evaluate_every", "best_by"].iter().find(|name| self.get(name) != defaults.get(name)) {
+            Some(name) => Err(Error::new(format!("the option `{name}` of `gan::train` would do nothing"))
+                .help("it needs `evaluate: #{ on: data.test }`")),
+            None => Ok(()),
+        }
     }
 
     /// What the optimiser of a network is built from.

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::data::{Batches, Labelled};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gan::classifier::Paired;
+use crate::gan::guard::Guards;
 use crate::gan::labels::Rows;
 use crate::gan::model::{Gan, Hook};
 use crate::gan::objective::{Asked, Values};
@@ -46,6 +47,7 @@ pub(super) struct Training<'a, 'b> {
     pub(super) end: u64,
     pub(super) job: &'a Job,
     pub(super) hook: Option<Hook<'b>>,
+    pub(super) guards: Guards,
 }
 
 /// Latents and labels of one batch of fakes.
@@ -81,7 +83,7 @@ impl Training<'_, '_> {
     }
 
     /// The images of a batch and rows of weights over the classes.
-    fn real(&self, sub_step: u64) -> Result<(Tensor, Tensor)> {
+    pub(super) fn real(&self, sub_step: u64) -> Result<(Tensor, Tensor)> {
         let batch = self.batches.batch(sub_step)?;
         let rows = self.rows.of_images(&batch.indices, &self.gan.device)?;
         Ok((batch.images, rows))
@@ -251,6 +253,7 @@ impl Trainable for Training<'_, '_> {
                 third.settle()?;
             }
             self.gan.step = step + 1;
+            self.guards.loss = values.iter().find(|(name, _)| *name == "d_loss").map(|(_, loss)| *loss);
         }
         Ok(values)
     }
@@ -264,7 +267,21 @@ impl Trainable for Training<'_, '_> {
         Ok(self.gan.step)
     }
 
+    fn before(&mut self, done: u64) -> Result<()> {
+        for change in self.gan.changes.iter().skip(self.gan.marked) {
+            self.job.observer.mark("gan", change.step, &format!("{} = {}", change.name, change.value));
+        }
+        self.gan.marked = self.gan.changes.len();
+        self.guard(done)?;
+        self.begin_evaluations(done)
+    }
+
+    fn rescue(&mut self, error: Error, done: u64) -> Result<(Error, Option<u64>)> {
+        self.put_back(error, done)
+    }
+
     fn after(&mut self, done: u64, of: u64) -> Result<()> {
+        self.look(done)?;
         let every = self.gan.options.sample_every as u64;
         if every > 0 && (done.is_multiple_of(every) || done == of) {
             let grid = self.gan.preview()?;
@@ -273,6 +290,6 @@ impl Trainable for Training<'_, '_> {
         if let Some(hook) = &mut self.hook {
             hook(self.gan, done)?;
         }
-        Ok(())
+        self.evaluate_in_turn(done)
     }
 }

@@ -47,7 +47,8 @@ struct Stage {
     drawn: Instant,
     pace: Pace,
     curves: Vec<Line>,
-    scores: Vec<(String, f64)>,
+    scores: Vec<Line>,
+    marks: Vec<(f64, String)>,
     picture: Option<(u64, Picture)>,
     widgets: Option<Widgets>,
 }
@@ -153,6 +154,7 @@ impl Observer for Live {
             pace: Pace::new(from, of),
             curves: Vec::new(),
             scores: Vec::new(),
+            marks: Vec::new(),
             picture: None,
             widgets: None,
         });
@@ -162,20 +164,17 @@ impl Observer for Live {
         self.change(step.stage, |stage| {
             stage.pace.reached(step.step, step.of);
             for (name, value) in step.values {
-                let at = stage.curves.iter().position(|curve| curve.name == *name).unwrap_or_else(|| {
-                    stage.curves.push(Line::new(name, POINTS));
-                    stage.curves.len() - 1
-                });
-                stage.curves[at].push(step.step, *value);
+                line(&mut stage.curves, name).push(step.step, *value);
             }
         });
     }
 
-    fn value(&self, stage: &str, _step: u64, name: &str, value: f64) {
-        self.change(stage, |stage| match stage.scores.iter_mut().find(|(known, _)| known == name) {
-            Some(known) => known.1 = value,
-            None => stage.scores.push((name.into(), value)),
-        });
+    fn value(&self, stage: &str, step: u64, name: &str, value: f64) {
+        self.change(stage, |stage| line(&mut stage.scores, name).push(step, value));
+    }
+
+    fn mark(&self, stage: &str, step: u64, text: &str) {
+        self.change(stage, |stage| stage.marks.push((step as f64, text.into())));
     }
 
     fn picture(&self, stage: &str, step: u64, _name: &str, picture: &Picture) {
@@ -226,7 +225,7 @@ impl Stage {
             }
         };
         let last = self.curves.iter().map(|curve| (curve.name.as_str(), curve.last));
-        let scores = self.scores.iter().map(|(name, value)| (name.as_str(), *value));
+        let scores = self.scores.iter().map(|score| (score.name.as_str(), score.last));
         for (name, value) in last.chain(scores) {
             let _ = write!(text, "  {name} {}", figure::significant(value, 3));
         }
@@ -266,7 +265,7 @@ impl Stage {
     /// Curves and samples.
     fn body(&self) -> String {
         let mut html = String::new();
-        if let Some(svg) = self.drawn_curves() {
+        for svg in self.drawn_curves() {
             let _ = write!(html, "<div style=\"color:inherit\">{svg}</div>");
         }
         if let Some((step, picture)) = &self.picture
@@ -284,17 +283,29 @@ impl Stage {
         html
     }
 
-    /// The curves, once there is something to see.
-    fn drawn_curves(&self) -> Option<String> {
-        let series: Vec<Series> = self
-            .curves
-            .iter()
-            .filter(|curve| curve.points().len() > 1)
-            .map(|curve| Series::new(curve.name.as_str(), curve.points().to_vec()))
-            .collect();
-        let look = Curves { width: 640.0, height: 220.0, ..Curves::default() };
-        if series.is_empty() { None } else { figure::curves(&series, &look).ok().map(|figure| figure.svg()) }
+    /// The curves, once there is something to see: what each step measured, and each score in a chart of its own.
+    fn drawn_curves(&self) -> Vec<String> {
+        let measured: Vec<&Line> = self.curves.iter().collect();
+        let chart = |lines: Vec<&Line>, height: f64| {
+            let drawn = lines.into_iter().filter(|line| line.points().len() > 1);
+            let series: Vec<Series> =
+                drawn.map(|line| Series::new(line.name.as_str(), line.points().to_vec())).collect();
+            let log_y = matches!(&series[..], [line] if figure::falls_far(&line.points));
+            let look = Curves { width: 640.0, height, log_y, marks: self.marks.clone(), ..Curves::default() };
+            if series.is_empty() { None } else { figure::curves(&series, &look).ok().map(|figure| figure.svg()) }
+        };
+        let scores = self.scores.iter().map(|score| (vec![score], 140.0));
+        std::iter::once((measured, 220.0)).chain(scores).filter_map(|(lines, height)| chart(lines, height)).collect()
     }
+}
+
+/// The line called `name`, a new one if there is none.
+fn line<'a>(lines: &'a mut Vec<Line>, name: &str) -> &'a mut Line {
+    let at = lines.iter().position(|line| line.name == name).unwrap_or_else(|| {
+        lines.push(Line::new(name, POINTS));
+        lines.len() - 1
+    });
+    &mut lines[at]
 }
 
 impl Widgets {

@@ -6,6 +6,7 @@
 //! protocol, its interval, and what real images score in its place.
 
 mod accuracy;
+mod asked;
 mod cache;
 mod cas;
 mod clip;
@@ -42,7 +43,8 @@ mod table;
 mod testing;
 
 pub use accuracy::{accuracy, accuracy_with_interval, predictions};
-pub use cache::Cache;
+pub use asked::{Asked, Fakes};
+pub use cache::{Cache, MOST as CACHE_MOST};
 pub use cas::{Cas, cas};
 pub use clip::Clip;
 pub use cmmd::cmmd;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::progress::Better;
 use crate::progress::Picture;
 
 /// The scores of one set of generated images.
@@ -68,19 +69,6 @@ pub struct Score {
     pub protocol: Protocol,
 }
 
-/// Which way a score is better.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Better {
-    /// Distances.
-    #[default]
-    Lower,
-    /// Shares.
-    Higher,
-    /// Neither: what real images score is the mark.
-    Neither,
-}
-
 /// What a score depends on. Two scores compare if these agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protocol {
@@ -112,6 +100,16 @@ impl Scores {
     /// The score called `metric` in records; the first, where several extractors gave one.
     pub fn get(&self, metric: &str) -> Option<&Score> {
         self.rows.iter().find(|row| row.metric == metric)
+    }
+
+    /// The scores of all images together, each under a name of its own: of several extractors' scores of one metric the first
+    /// has the short name, by which a run is told; the others keep what a person reads.
+    pub fn named(&self) -> impl Iterator<Item = (String, &Score)> {
+        let whole: Vec<&Score> = self.rows.iter().filter(|row| !row.metric.contains('/')).collect();
+        let taken = |i: usize, row: &Score| whole[..i].iter().any(|before| before.metric == row.metric);
+        let name = |(i, row): (usize, &&Score)| if taken(i, row) { row.label.clone() } else { row.metric.clone() };
+        let names: Vec<String> = whole.iter().enumerate().map(name).collect();
+        names.into_iter().zip(whole)
     }
 
     /// What all scores share and what they differ in, a line each.

@@ -9,11 +9,39 @@ use crate::tensor::{Device, Tensor};
 /// Named tensors, as a network or an optimiser gives them.
 pub type State = Vec<(String, Tensor)>;
 
-/// Named tensors read back.
+/// The state of a training at a moment: named tensors, read back from a file or never written.
 #[derive(Default)]
 pub struct Saved(HashMap<String, Tensor>);
 
 impl Saved {
+    /// Of `parts`, each a list of named tensors under the part's name, and `numbers`. Tensors are shared, not copied: a training
+    /// puts new ones in their place.
+    ///
+    /// # Errors
+    /// Should not happen.
+    pub fn of(parts: Vec<(&str, State)>, numbers: &[(&str, f64)]) -> Result<Self> {
+        let tensors = parts
+            .into_iter()
+            .flat_map(|(part, state)| state.into_iter().map(move |(name, tensor)| (format!("{part}/{name}"), tensor)));
+        let mut saved = Self(tensors.collect());
+        for (name, value) in numbers {
+            saved.0.insert(format!("numbers/{name}"), Tensor::from_f64s(vec![*value], &[1], &Device::Cpu)?);
+        }
+        Ok(saved)
+    }
+
+    /// Writes it to a file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut tensors = HashMap::new();
+        for (name, tensor) in &self.0 {
+            tensors.insert(name.clone(), tensor.raw().to_device(&Device::Cpu)?.contiguous()?);
+        }
+        candle_core::safetensors::save(&tensors, path).map_err(|error| file(path, "write", Error::from(error)))
+    }
+
     /// The tensor called `name` under `part`.
     pub fn find(&self, part: &str, name: &str) -> Option<Tensor> {
         self.0.get(&format!("{part}/{name}")).cloned()
@@ -36,16 +64,7 @@ impl Saved {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path, parts: &[(&str, State)], numbers: &[(&str, f64)]) -> Result<()> {
-    let mut tensors = HashMap::new();
-    for (part, state) in parts {
-        for (name, tensor) in state {
-            tensors.insert(format!("{part}/{name}"), tensor.raw().to_device(&Device::Cpu)?.contiguous()?);
-        }
-    }
-    for (name, value) in numbers {
-        tensors.insert(format!("numbers/{name}"), Tensor::from_f64s(vec![*value], &[1], &Device::Cpu)?.raw().clone());
-    }
-    candle_core::safetensors::save(&tensors, path).map_err(|error| file(path, "write", Error::from(error)))
+    Saved::of(parts.to_vec(), numbers)?.write(path)
 }
 
 /// Reads what [`save`] wrote.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::progress::{Checkpoint, Job, Step};
 
 /// A training that can be saved and taken up again.
@@ -36,9 +36,13 @@ pub trait Trainable {
     fn after(&mut self, _done: u64, _of: u64) -> Result<()> {
         Ok(())
     }
-    /// What a person is told about numbers that are not finite, with the last saved state and its step.
-    fn diverged(&self, error: Error, _saved: Option<&(PathBuf, u64)>) -> Error {
-        error.help("lower the learning rate, or add a penalty")
+    /// What a person is told when numbers are not finite after `done` steps, or when [`after`](Self::after) stopped the
+    /// training; and the step of a good state that was put back, if one was: it is saved.
+    ///
+    /// # Errors
+    /// The state could not be put back.
+    fn rescue(&mut self, error: Error, _done: u64) -> Result<(Error, Option<u64>)> {
+        Ok((error.help("lower the learning rate, or add a penalty"), None))
     }
 }
 
@@ -62,7 +66,8 @@ impl Fit<'_> {
     /// Runs `training` from step `from` (or from where a resumed run had got to) to the last; returns the steps done.
     ///
     /// # Errors
-    /// A step failed; a measured number is not finite; a person asked to stop (after a checkpoint was written).
+    /// A step failed; a measured number is not finite; the training stopped itself; a person asked to stop (after a checkpoint
+    /// was written).
     pub fn run(&self, training: &mut dyn Trainable, from: u64) -> Result<u64> {
         let mut done = from;
         let mut saved = self.taken_up(training)?;
@@ -74,26 +79,45 @@ impl Fit<'_> {
         let mut last: Vec<(&'static str, f64)> = Vec::new();
         while done < self.steps {
             if self.job.stop.raised() {
-                self.checkpoint(training, done)?;
-                return Err(Error::interrupted(format!(
-                    "`{}` was interrupted after step {done} of {}",
-                    self.stage, self.steps
-                )));
+                return Err(self.interrupted(training, done)?);
             }
             let values = training.step(done)?;
             if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
                 let error = self.not_finite(name, *value, done, &last, saved.as_ref());
-                return Err(training.diverged(error, saved.as_ref()));
+                return Err(self.rescued(training, error, done)?);
             }
             done += 1;
             self.job.observer.step(&Step { stage: self.stage, step: done, of: self.steps, values: &values });
             last = values;
-            training.after(done, self.steps)?;
+            match training.after(done, self.steps) {
+                Err(error) if error.is_interrupt() && self.job.stop.raised() => {
+                    return Err(self.interrupted(training, done)?);
+                }
+                Err(error) if error.kind == Kind::Stopped => return Err(self.rescued(training, error, done)?),
+                ended => ended?,
+            }
             if done == self.steps || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every)) {
                 saved = self.checkpoint(training, done)?.map(|path| (path, done)).or(saved);
             }
         }
         Ok(done)
+    }
+
+    /// What a training that a person stops is ended with, once it is saved.
+    fn interrupted(&self, training: &dyn Trainable, done: u64) -> Result<Error> {
+        self.checkpoint(training, done)?;
+        Ok(Error::interrupted(format!("`{}` was interrupted after step {done} of {}", self.stage, self.steps)))
+    }
+
+    /// What a training that cannot go on is ended with; a good state that was put back is saved first.
+    fn rescued(&self, training: &mut dyn Trainable, error: Error, done: u64) -> Result<Error> {
+        let (mut error, back) = training.rescue(error, done)?;
+        if let Some(step) = back
+            && let Some(path) = self.checkpoint(training, step)?
+        {
+            error.message += &format!("; the state after step {step} is in `{}`", path.display());
+        }
+        Ok(error)
     }
 
     /// Takes up the newest saved state that can be read; says where it is from, and which could not be read.

@@ -145,10 +145,10 @@ pub(super) fn curves(history: &History) -> String {
         for (group, title) in [(losses, "Losses"), (shares, "Accuracy")] {
             let series: Vec<Series> =
                 group.iter().map(|(name, points)| Series::new(spoken(name), points.clone())).collect();
-            out.push_str(&figure(&series, title));
+            out.push_str(&figure(&series, title, &stage.marks));
         }
         for (name, points) in &stage.values {
-            out.push_str(&figure(&[Series::new(spoken(name), points.clone())], &spoken(name)));
+            out.push_str(&figure(&[Series::new(spoken(name), points.clone())], &spoken(name), &stage.marks));
         }
     }
     if out.is_empty() { out } else { format!("<section>\n<h2>Training</h2>\n{out}</section>\n") }
@@ -160,7 +160,7 @@ fn reported(stage: &Stage) -> String {
     let last = |points: &[(f64, f64)]| points.last().map(|(_, value)| number(*value)).unwrap_or_default();
     out.push_str(&pairs(stage.values.iter().map(|(name, points)| (name.as_str(), last(points)))));
     for (name, points) in &stage.values {
-        out.push_str(&figure(&[Series::new(spoken(name), points.clone())], &spoken(name)));
+        out.push_str(&figure(&[Series::new(spoken(name), points.clone())], &spoken(name), &[]));
     }
     out
 }
@@ -176,6 +176,12 @@ fn told(stage: &Stage) -> String {
     for (name, points) in stage.values.iter().filter(|(_, points)| points.len() == 1) {
         let _ = write!(text, " · {} {}", spoken(name), number(points[0].1));
     }
+    if let Some(best) = &stage.best {
+        let _ = write!(text, " · best {} {} at step {}", spoken(&best.score), number(best.value), count(best.step));
+    }
+    for (step, what) in &stage.marks {
+        let _ = write!(text, " · after step {}: {what}", count(*step));
+    }
     let summary = stage.summary.as_ref().map(|summary| beyond_steps(summary, stage.of));
     if let Some(summary) = summary.filter(|summary| !summary.is_empty()) {
         let _ = write!(text, " · {summary}");
@@ -183,10 +189,13 @@ fn told(stage: &Stage) -> String {
     text
 }
 
-fn figure(series: &[Series], title: &str) -> String {
+fn figure(series: &[Series], title: &str, marks: &[(u64, String)]) -> String {
     // A single point is a number, not a curve.
     let drawn: Vec<Series> = series.iter().filter(|line| line.points.len() > 1).cloned().collect();
-    match figure::curves(&drawn, &Curves { title: title.into(), width: 912.0, height: 280.0, ..Curves::default() }) {
+    let marks = marks.iter().map(|(step, text)| (*step as f64, text.clone())).collect();
+    let log_y = matches!(&drawn[..], [line] if line.points.len() < 500 && figure::falls_far(&line.points));
+    let look = Curves { title: title.into(), width: 912.0, height: 280.0, log_y, marks, ..Curves::default() };
+    match figure::curves(&drawn, &look) {
         Ok(figure) => format!("<figure class=\"wide\">{}</figure>\n", figure.svg()),
         // Nothing finite to draw is said by the failure above.
         Err(_) => String::new(),

@@ -53,6 +53,8 @@ pub struct Stage {
     pub values: Vec<(String, Vec<(f64, f64)>)>,
     /// The best by a score, if its state was kept.
     pub best: Option<Best>,
+    /// What happened on the way, each with its step.
+    pub marks: Vec<(u64, String)>,
 }
 
 impl Stage {
@@ -122,6 +124,14 @@ impl History {
             "begin" => stages.begin(&stage, whole(data, "of"), whole(data, "from"), time),
             "end" => stages.end(&stage, text(data, "summary"), time),
             "best" => stages.of(&stage).stage.best = best(data),
+            "mark" => {
+                let mark = (whole(data, "step"), text(data, "text").unwrap_or_default());
+                let marks = &mut stages.of(&stage).stage.marks;
+                // A resumed script says the same again.
+                if !marks.contains(&mark) {
+                    marks.push(mark);
+                }
+            }
             "note" => {
                 let note = text(data, "text").unwrap_or_default();
                 if !self.notes.iter().any(|(_, known)| *known == note) {

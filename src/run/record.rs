@@ -12,6 +12,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub use crate::progress::Better;
+
 /// One evaluation: a row for each score.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
@@ -67,19 +69,6 @@ pub struct Score {
     /// What the number depends on, by name: `n_real`, `n_fake`, `split`, `extractor` and so on.
     #[serde(default)]
     pub protocol: Map<String, Value>,
-}
-
-/// Which way a score is better.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Better {
-    /// Distances.
-    #[default]
-    Lower,
-    /// Accuracies.
-    Higher,
-    /// Neither: what real images score is the mark.
-    Neither,
 }
 
 /// What a labeller inferred, against labels it never saw.

@@ -16,8 +16,12 @@ pub struct Kept {
     pub stage: String,
     /// The last step.
     pub step: u64,
-    /// What was measured, in the order in which it first was.
+    /// What was measured at each step, in the order in which it first was.
     pub lines: Vec<Line>,
+    /// Scores taken now and then.
+    pub scores: Vec<Line>,
+    /// What happened on the way, each with the step after which it did.
+    pub marks: Vec<(u64, String)>,
     /// The last picture, and after which step it was made.
     pub picture: Option<(u64, Picture)>,
 }
@@ -66,6 +70,9 @@ impl Line {
     fn back_to(&mut self, step: u64) {
         self.points.retain(|point| point.0 <= step as f64);
         self.open = (0.0, 0);
+        if self.width == 1 {
+            self.last = self.points.last().map_or(f64::NAN, |point| point.1);
+        }
     }
 
     /// `(step, value)`: every step of a short job, means over equal stretches of a long one.
@@ -91,6 +98,14 @@ impl History {
         Self(Arc::new(Mutex::new(self.kept())))
     }
 
+    /// A history with the past of this one up to `step`, which goes on by itself.
+    #[must_use]
+    pub fn until(&self, step: u64) -> Self {
+        let fork = self.fork();
+        fork.held().back_to(step);
+        fork
+    }
+
     /// The job, watched by this history as well.
     pub fn watching(&self, job: &Job) -> Job {
         let observer = Several(vec![Arc::clone(&job.observer), Arc::new(self.clone())]);
@@ -104,16 +119,46 @@ impl History {
     }
 }
 
+impl Kept {
+    /// Takes back what came after `step`.
+    fn back_to(&mut self, step: u64) {
+        self.step = step;
+        self.lines.iter_mut().chain(&mut self.scores).for_each(|line| line.back_to(step));
+        self.marks.retain(|(at, _)| *at <= step);
+        if self.picture.as_ref().is_some_and(|(at, _)| *at > step) {
+            self.picture = None;
+        }
+    }
+
+    /// A measured number or a score by its name.
+    pub fn line(&self, name: &str) -> Option<&Line> {
+        self.lines.iter().chain(&self.scores).find(|line| line.name == name)
+    }
+}
+
+/// The line called `name`, a new one if there is none.
+fn line<'a>(lines: &'a mut Vec<Line>, name: &str) -> &'a mut Line {
+    let at = lines.iter().position(|line| line.name == name).unwrap_or_else(|| {
+        lines.push(Line::new(name, POINTS));
+        lines.len() - 1
+    });
+    &mut lines[at]
+}
+
 impl Observer for History {
     fn begin(&self, stage: &str, from: u64, _of: u64) {
         let mut kept = self.held();
         kept.stage = stage.into();
         // A state that was loaded may lie before the last step.
-        kept.step = from;
-        kept.lines.iter_mut().for_each(|line| line.back_to(from));
-        if kept.picture.as_ref().is_some_and(|(step, _)| *step > from) {
-            kept.picture = None;
-        }
+        kept.back_to(from);
+    }
+
+    fn value(&self, _stage: &str, step: u64, name: &str, value: f64) {
+        line(&mut self.held().scores, name).push(step, value);
+    }
+
+    fn mark(&self, _stage: &str, step: u64, text: &str) {
+        self.held().marks.push((step, text.into()));
     }
 
     fn step(&self, step: &Step<'_>) {
@@ -123,11 +168,7 @@ impl Observer for History {
             kept.stage = step.stage.into();
         }
         for (name, value) in step.values {
-            let at = kept.lines.iter().position(|line| line.name == *name).unwrap_or_else(|| {
-                kept.lines.push(Line::new(name, POINTS));
-                kept.lines.len() - 1
-            });
-            kept.lines[at].push(step.step, *value);
+            line(&mut kept.lines, name).push(step.step, *value);
         }
     }
 
@@ -177,6 +218,22 @@ mod tests {
         walk(&history, 3..=3);
         assert_eq!(history.kept().lines[0].points(), [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]);
         assert_eq!((other.kept().lines[0].points().len(), other.kept().step), (5, 5));
+    }
+
+    #[test]
+    fn scores_and_marks_go_back_with_the_steps() {
+        let history = History::default();
+        walk(&history, 1..=5);
+        for (step, fd) in [(0, 9.0), (3, 7.0), (5, 8.0)] {
+            history.value("gan", step, "fd", fd);
+        }
+        history.mark("gan", 2, "d_lr = 1e-4");
+        history.mark("gan", 5, "collapse");
+        let kept = history.until(3).kept();
+        assert_eq!(kept.line("fd").unwrap().points(), [(0.0, 9.0), (3.0, 7.0)]);
+        assert_eq!((kept.step, kept.line("fd").unwrap().last, kept.line("d_loss").unwrap().last), (3, 7.0, 3.0));
+        assert_eq!(kept.marks, [(2, "d_lr = 1e-4".to_string())]);
+        assert_eq!((history.kept().marks.len(), history.kept().scores[0].points().len()), (2, 3));
     }
 
     #[test]

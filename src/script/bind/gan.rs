@@ -6,6 +6,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
 use super::data::labelled_of;
+use super::evaluating;
 use super::nn::Network;
 use crate::config::{Config, Origin};
 use crate::data::Labelled;
@@ -46,7 +47,18 @@ pub(super) fn options() -> Vec<(&'static str, Vec<Setting>)> {
     };
     let (name, mut sample) = settings_of::<SampleOptions>();
     sample.push(z);
-    vec![settings_of::<TrainOptions>(), (name, sample)]
+    let evaluate = Setting {
+        name: "evaluate",
+        expected: "a map",
+        doc: "What scores the GAN every `evaluate_every` steps: `on`, the real images; `metrics`, names of `metric::names()`, \
+              `[\"fd\"]` if left out; `n`, how many images to generate; and options of `metric::evaluate`, without intervals \
+              and floor if they do not ask for them."
+            .into(),
+        default: Value::Unit,
+    };
+    let (training, mut train) = settings_of::<TrainOptions>();
+    train.push(evaluate);
+    vec![(training, train), (name, sample)]
 }
 
 /// A GAN as a script holds it, with the data it learns from. Copies in variables are the same GAN; `clone` makes another.
@@ -61,8 +73,8 @@ pub struct Gan {
 }
 
 impl Gan {
-    fn new(gan: gan::Gan, data: Labelled, history: History, config: Config) -> Self {
-        Self { gan: Arc::new(Mutex::new(gan)), data: Arc::new(data), history, config }
+    fn new(gan: gan::Gan, data: Arc<Labelled>, history: History, config: Config) -> Self {
+        Self { gan: Arc::new(Mutex::new(gan)), data, history, config }
     }
 
     /// Its options with where each came from, those changed since included.
@@ -142,6 +154,11 @@ mod training {
     /// The data are a labeller's labels, a set with some labels kept, or all of `data.train`. A function can stand where a
     /// name can: `loss: |real, fake| ..` of logits, `penalty: |real, fake| ..` or `penalty: |d, real, fake| ..` of images.
     /// `on_step: |t| ..` is called after each step with `t.step`, `t.generator` and `t.discriminator`.
+    ///
+    /// With `evaluate: #{ on: data.test, metrics: ["fd", "kid"], n: 1000 }` the GAN is scored before the first step, every
+    /// `evaluate_every` steps and after the last, in the history, the figure and the run; `gan.best()` is its best state. No
+    /// step changes for it. A training whose numbers are no longer finite or whose `guards` find that it leads nowhere is
+    /// stopped, with its last good state put back; in a notebook the GAN is given all the same.
     ///
     /// ```rhai
     /// let small = data::load("fashion-mnist-10k").train.take(64);
@@ -280,6 +297,38 @@ mod using {
         })
     }
 
+    /// The GAN in the state that scored best while it trained with `evaluate`: another GAN, which trains on its own.
+    ///
+    /// The option `best_by` says by which score. The state lies in the run's folder, or in memory without one.
+    ///
+    /// ```rhai
+    /// let data = data::load("fashion-mnist-10k");
+    /// let options = #{ steps: 2, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1,
+    ///     evaluate_every: 1, evaluate: #{ on: data.test.take(20), n: 20 } };
+    /// let gan = gan::train(data.train.take(64), options);
+    /// gan.best().step == gan.best_step // => true
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn best(ctx: NativeCallContext, gan: Gan) -> Fallible<Gan> {
+        let best = gan.held().at(&ctx)?.best().at(&ctx)?;
+        let history = gan.history.until(best.step());
+        Ok(Gan { gan: Arc::new(Mutex::new(best)), data: Arc::clone(&gan.data), history, config: gan.config.clone() })
+    }
+
+    /// The step at which a GAN scored best while it trained; `()` if it was not evaluated.
+    #[rhai_fn(get = "best_step", return_raw, pure)]
+    pub fn best_step(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Dynamic> {
+        let held = gan.held().at(&ctx)?;
+        Ok(held.best_score().map_or(Dynamic::UNIT, |best| Dynamic::from_int(best.step as i64)))
+    }
+
+    /// The best score of a GAN while it trained; `()` if it was not evaluated.
+    #[rhai_fn(get = "best_score", return_raw, pure)]
+    pub fn best_score(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Dynamic> {
+        let held = gan.held().at(&ctx)?;
+        Ok(held.best_score().map_or(Dynamic::UNIT, |best| Dynamic::from_float(best.value)))
+    }
+
     /// Generated images, the classes in turn.
     ///
     /// Batch norms use statistics taken over batches of the generator's own images.
@@ -361,8 +410,8 @@ mod using {
 
     /// What training measured at each step: a history, which shows its curves.
     ///
-    /// `gan.history["d_loss"]` is a list of `[step, value]`, as `figure::curves` takes them. A copy made by `clone` has the
-    /// same past.
+    /// `gan.history["d_loss"]` is a list of `[step, value]`, as `figure::curves` takes them; `gan.history["fd"]` those of an
+    /// evaluation. A copy made by `clone` has the same past.
     ///
     /// ```rhai
     /// let small = data::load("fashion-mnist-10k").train.take(64);
@@ -471,12 +520,14 @@ fn function(options: &mut Map, name: &str) -> Option<FnPtr> {
 
 fn train(ctx: &NativeCallContext, data: &Dynamic, mut options: Map) -> Fallible<Gan> {
     let host = shared(ctx)?;
-    let data = labelled_of(ctx, data)?;
+    let data = Arc::new(labelled_of(ctx, data)?);
     let on_step = function(&mut options, "on_step");
+    let evaluator = evaluating::taken(ctx, &mut options, &data)?;
     let penalty = function(&mut options, "penalty");
     let (options, mut config) = args::resolved::<TrainOptions>(ctx, options, &bases)?;
     let steps = options.steps;
     let mut gan = gan::Gan::new(&data, options, &host.device().at(ctx)?).at(ctx)?;
+    gan.evaluator = evaluator;
     let chosen = config.entries.iter_mut().find(|entry| entry.name == "penalty");
     if let (Some(penalty), Some(entry)) = (penalty, chosen.filter(|entry| !from_outside(&entry.from))) {
         gan.options.penalty = Choice::Own(penalty_of(ctx, &gan, penalty)?);
@@ -519,7 +570,11 @@ fn bases(options: &Map) -> crate::Result<Vec<args::Base<TrainOptions>>> {
 
 fn train_on(ctx: &NativeCallContext, gan: &Gan, mut options: Map) -> Fallible {
     let on_step = function(&mut options, "on_step");
+    let evaluator = evaluating::taken(ctx, &mut options, &gan.data)?;
     let mut held = gan.held().at(ctx)?;
+    if let Some(evaluator) = evaluator {
+        held.evaluate_by(evaluator);
+    }
     for (name, value) in options {
         let value = args::value_of(ctx, &name, value)?;
         held.set(&name, value).at(ctx)?;

@@ -27,9 +27,8 @@ mod functions {
     #[rhai_fn(index_get, return_raw, pure)]
     pub fn line(ctx: NativeCallContext, history: &mut History, name: &str) -> Fallible<Array> {
         let kept = history.kept();
-        let names = || kept.lines.iter().map(|line| line.name.as_str());
-        let found = kept.lines.iter().find(|line| line.name == name);
-        let line = found.ok_or_else(|| crate::table::unknown("measured number", name, names())).at(&ctx)?;
+        let names = || kept.lines.iter().chain(&kept.scores).map(|line| line.name.as_str());
+        let line = kept.line(name).ok_or_else(|| crate::table::unknown("measured number", name, names())).at(&ctx)?;
         let pair = |point: &(f64, f64)| {
             Dynamic::from_array(vec![Dynamic::from_int(point.0 as i64), Dynamic::from_float(point.1)])
         };
@@ -46,6 +45,24 @@ mod functions {
     /// ```
     #[rhai_fn(get = "names", pure)]
     pub fn names(history: &mut History) -> Array {
-        history.kept().lines.iter().map(|line| Dynamic::from(line.name.clone())).collect()
+        let kept = history.kept();
+        kept.lines.iter().chain(&kept.scores).map(|line| Dynamic::from(line.name.clone())).collect()
+    }
+
+    /// What happened on the way, as `[step, text]`: options that were changed, and what stopped a training.
+    ///
+    /// ```rhai
+    /// let small = data::load("fashion-mnist-10k").train.take(64);
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16 };
+    /// let gan = gan::train(small, options);
+    /// gan.train(#{ steps: 1, d_lr: 1e-4 });
+    /// gan.history.marks // => [[1, "d_lr = 1e-4"]]
+    /// ```
+    #[rhai_fn(get = "marks", pure)]
+    pub fn marks(history: &mut History) -> Array {
+        let mark = |(step, text): &(u64, String)| {
+            Dynamic::from_array(vec![Dynamic::from_int(*step as i64), Dynamic::from(text.clone())])
+        };
+        history.kept().marks.iter().map(mark).collect()
     }
 }

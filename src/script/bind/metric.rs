@@ -7,15 +7,16 @@ use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
 use super::gan::{Gan, Samples};
 use super::nn::Network;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, Labelled};
 use crate::error::Error;
-use crate::gan::Sampler;
+use crate::gan::{self, Sampler};
 use crate::metric::{
-    self, Cache, EXTRACTORS, EvaluateOptions, Evaluation, Extractor, Features, JudgeOptions, METRICS, Need, Scores,
-    Sight, SqueezeNet,
+    self, Asked, Cache, EXTRACTORS, EvaluateOptions, Fakes, Features, JudgeOptions, METRICS, Need, Scores, Sight,
+    SqueezeNet,
 };
-use crate::nn::{Discriminative, Generative, OwnGenerator};
+use crate::nn::{Generative, OwnGenerator};
 use crate::options::Value;
+use crate::progress::Stop;
 use crate::script::display;
 use crate::script::manual::{Setting, settings_of};
 use crate::script::{At, Fallible, args, shared};
@@ -221,60 +222,47 @@ fn features_of(ctx: &NativeCallContext, tensor: &Tensor) -> Fallible<Features> {
     Features::new(tensor.to_f64s().at(ctx)?, rows, dim).at(ctx)
 }
 
-/// What is scored, and what belongs to it.
-#[derive(Default)]
-struct Fakes {
-    images: Option<Images>,
-    labels: Option<Vec<u32>>,
-    train: Option<Dataset>,
-    generator: Option<Box<dyn Generative>>,
-    discriminator: Option<Box<dyn Discriminative>>,
+/// What a GAN makes, as much of it as was asked for.
+pub(super) fn fakes_of(gan: &gan::Gan, data: &Labelled, asked: &Asked, stop: &Stop) -> crate::Result<Fakes> {
+    let samples = gan.sample_evenly(asked.n, asked.options.seed, stop)?;
+    let mut fakes = Fakes::of(samples.images);
+    fakes.labels = gan.conditional().then_some(samples.labels);
+    if asked.needs.contains(&Need::Generator) {
+        fakes.generator = Some(Box::new(gan.sampling(stop)?));
+    }
+    if asked.needs.contains(&Need::Discriminator) {
+        fakes.discriminator = Some(Box::new(gan.judging()?));
+    }
+    if asked.needs.contains(&Need::Training) {
+        fakes.train = Some(metric::learned_from(data, gan.conditional())?);
+    }
+    Ok(fakes)
 }
 
-fn fakes(
-    ctx: &NativeCallContext,
-    fake: &Dynamic,
-    n: usize,
-    needs: &[Need],
-    real: &Dataset,
-    options: &EvaluateOptions,
-) -> Fallible<Fakes> {
+fn fakes(ctx: &NativeCallContext, fake: &Dynamic, asked: &Asked) -> Fallible<Fakes> {
     let host = shared(ctx)?;
     if let Some(gan) = fake.read_lock::<Gan>() {
         let held = gan.held().at(ctx)?;
-        let samples = held.sample_evenly(n, options.seed, host.stop()).at(ctx)?;
-        let mut fakes = Fakes { images: Some(samples.images), ..Fakes::default() };
-        fakes.labels = held.conditional().then_some(samples.labels);
-        if needs.contains(&Need::Generator) {
-            fakes.generator = Some(Box::new(held.sampling(host.stop()).at(ctx)?));
-        }
-        if needs.contains(&Need::Discriminator) {
-            fakes.discriminator = Some(Box::new(held.judging().at(ctx)?));
-        }
-        if needs.contains(&Need::Training) {
-            fakes.train = Some(metric::learned_from(&gan.data, held.conditional()).at(ctx)?);
-        }
-        return Ok(fakes);
+        return fakes_of(&held, &gan.data, asked, host.stop()).at(ctx);
     }
     if let Some(samples) = fake.read_lock::<Samples>() {
-        let (images, labels) = (samples.0.images.clone(), samples.0.labels.clone());
-        return Ok(Fakes { images: Some(images), labels: Some(labels), ..Fakes::default() });
+        return Ok(Fakes { labels: Some(samples.0.labels.clone()), ..Fakes::of(samples.0.images.clone()) });
     }
     if let Some(images) = fake.read_lock::<Tensor>() {
-        return Ok(Fakes { images: Some(Images::from_tensor(&images).at(ctx)?), ..Fakes::default() });
+        return Ok(Fakes::of(Images::from_tensor(&images).at(ctx)?));
     }
     let expected = "a GAN, its samples, images, a generator, or a function of latents";
     let generator: Box<dyn Generative> = if let Some(network) = fake.read_lock::<Network>() {
         let generator = network.as_generator().ok_or_else(|| args::wrong(ctx, "fake", expected, fake))?;
-        Box::new(Sampler::new(generator, options.z))
+        Box::new(Sampler::new(generator, asked.options.z))
     } else if let Some(function) = fake.read_lock::<FnPtr>() {
-        Box::new(own_generator(ctx, function.clone(), real, options)?)
+        Box::new(own_generator(ctx, function.clone(), &asked.real, &asked.options)?)
     } else {
         return Err(args::wrong(ctx, "fake", expected, fake));
     };
-    let (images, labels) = metric::sampled(generator.as_ref(), n, options.seed, host.stop()).at(ctx)?;
+    let (images, labels) = metric::sampled(generator.as_ref(), asked.n, asked.options.seed, host.stop()).at(ctx)?;
     let labels = (generator.classes() > 0).then_some(labels);
-    Ok(Fakes { images: Some(images), labels, generator: Some(generator), ..Fakes::default() })
+    Ok(Fakes { labels, generator: Some(generator), ..Fakes::of(images) })
 }
 
 /// A script's function of latents, or of latents and labels, as a generator.
@@ -295,13 +283,13 @@ fn own_generator(
     Ok(OwnGenerator { function, z_dim: options.z_dim, prior: options.z, classes, device })
 }
 
-fn evaluate(
+/// What is asked of an evaluation by the names of metrics and by options.
+pub(super) fn asked(
     ctx: &NativeCallContext,
-    fake: &Dynamic,
     real: &Dataset,
-    names: &Array,
+    metrics: Vec<String>,
     mut options: Map,
-) -> Fallible<Scores> {
+) -> Fallible<Asked> {
     let host = shared(ctx)?;
     let judge = args::take::<Judge>(ctx, &mut options, "judge", "what `metric::judge` gave")?;
     let other = args::take::<Dataset>(ctx, &mut options, "other", "a data set")?;
@@ -310,30 +298,28 @@ fn evaluate(
         Some(n) => args::count(ctx, "n", n)?,
         None => real.n(),
     };
-    let title = options.remove("title").and_then(|title| title.into_string().ok());
     let options = args::options::<EvaluateOptions>(ctx, options)?;
-    let names = args::names(ctx, "names", names)?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let rows = names.iter().map(|name| crate::table::find(METRICS, name)).collect::<crate::Result<Vec<_>>>().at(ctx)?;
+    let rows =
+        metrics.iter().map(|name| crate::table::find(METRICS, name)).collect::<crate::Result<Vec<_>>>().at(ctx)?;
     let needs: Vec<Need> = rows.iter().flat_map(|row| row.needs).copied().collect();
     let (device, cache) = (host.device().at(ctx)?, Cache::of_user());
     let sight = Sight { options: &options, judge: judge.map(|judge| judge.0), device: &device, cache: &cache };
-    let eyes = sight.extractors(&names).at(ctx)?;
-    let extractors: Vec<&dyn Extractor> = eyes.iter().map(AsRef::as_ref).collect();
-    let fakes = fakes(ctx, fake, n, &needs, real, &options)?;
-    let images = fakes.images.ok_or_else(|| Error::bug("nothing was generated")).at(ctx)?;
-    let evaluation = Evaluation {
-        real,
-        other: other.as_ref(),
-        train: train.as_ref().or(fakes.train.as_ref()),
-        fake: &images,
-        fake_labels: fakes.labels.as_deref(),
-        generator: fakes.generator.as_deref(),
-        discriminator: fakes.discriminator.as_deref(),
-        extractors: &extractors,
-        cache: &cache,
-    };
-    let scores = evaluation.run(&names, &options, &host.job()).at(ctx)?;
+    let names: Vec<&str> = metrics.iter().map(String::as_str).collect();
+    let extractors = sight.extractors(&names).at(ctx)?;
+    Ok(Asked { real: real.clone(), other, train, metrics, needs, n, options, extractors, cache })
+}
+
+fn evaluate(
+    ctx: &NativeCallContext,
+    fake: &Dynamic,
+    real: &Dataset,
+    names: &Array,
+    mut options: Map,
+) -> Fallible<Scores> {
+    let host = shared(ctx)?;
+    let title = options.remove("title").and_then(|title| title.into_string().ok());
+    let asked = asked(ctx, real, args::names(ctx, "names", names)?, options)?;
+    let scores = asked.of(&fakes(ctx, fake, &asked)?, &host.job()).at(ctx)?;
     let mut record = serde_json::to_value(&scores)
         .map_err(|error| Error::new(format!("the scores cannot be kept: {error}")))
         .at(ctx)?;

@@ -11,6 +11,7 @@ mod animation;
 mod config;
 mod data;
 mod embed;
+mod evaluating;
 mod figure;
 mod gan;
 mod general;

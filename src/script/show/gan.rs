@@ -7,7 +7,7 @@ use crate::script::bind::{Gan, Network, Samples};
 use crate::script::display::{Display, Show};
 use crate::script::page::{self, Page};
 use crate::script::show::grid;
-use crate::script::show::history::charts;
+use crate::script::show::history::{charts, marks};
 use crate::script::show::nn::Layers;
 
 /// Options that say what a GAN is.
@@ -44,13 +44,19 @@ impl Show for Gan {
                 .chain(classifier.map(|store| ("classifier", store)))
                 .map(|(name, store)| (name, Layers::of(store)))
                 .collect();
-        let changes: Vec<String> = gan.changes.iter().map(ToString::to_string).collect();
+        // What was changed since the last training has no mark yet.
+        let unmarked = gan.changes_since_training().iter().map(ToString::to_string);
+        let changes: Vec<String> = marks(&kept).into_iter().chain(unmarked).collect();
+        let best =
+            gan.best_score().map(|best| format!("{} {} at step {}", best.score, super::rounded(best.value), best.step));
         let options = gan.options.clone();
         let step = gan.step();
         drop(gan);
 
         let mut lines = vec![self.short(), format!("  {generator}"), format!("  {discriminator}")];
         lines.extend(kept.lines.iter().map(|line| format!("  {} {}", line.name, super::rounded(line.last))));
+        lines.extend(kept.scores.iter().map(|line| format!("  {} {}", line.name, super::rounded(line.last))));
+        lines.extend(best.iter().map(|best| format!("  best: {best}")));
         lines.extend(changes.iter().map(|change| format!("  {change}")));
 
         let head = format!("{} steps on {}", page::count(step as usize), self.data.name());
@@ -63,8 +69,14 @@ impl Show for Gan {
         if !last.is_empty() {
             facts.push(("last step", last.join(" · ")));
         }
+        let scores: Vec<String> =
+            kept.scores.iter().map(|line| format!("{} {}", line.name, super::rounded(line.last))).collect();
+        if !scores.is_empty() {
+            facts.push(("last scores", scores.join(" · ")));
+        }
+        facts.extend(best.map(|best| ("best", best)));
         if !changes.is_empty() {
-            facts.push(("changed", changes.join(" · ")));
+            facts.push(("on the way", changes.join(" · ")));
         }
         let page = Page::new().head(&format!("GAN, {}", options.method), &head).facts(facts).row(curves);
         let page = layers.into_iter().fold(page, |page, (name, layers)| {

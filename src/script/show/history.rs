@@ -1,6 +1,6 @@
 //! Histories: the curves of what was measured, and the last values.
 
-use crate::figure::{self, Curves, Figure, Series};
+use crate::figure::{self, Curves, Figure, Series, falls_far};
 use crate::script::display::{self, Display, Show};
 use crate::script::history::{History, Kept, Line};
 use crate::script::page::{self, Cell, Page, Table};
@@ -15,7 +15,7 @@ impl Show for History {
     fn full(&self) -> Display {
         let kept = self.kept();
         let said = said(&kept);
-        if kept.lines.is_empty() {
+        if kept.lines.is_empty() && kept.scores.is_empty() {
             return Display::text(said);
         }
         let rows = rows(&kept);
@@ -29,6 +29,7 @@ impl Show for History {
         let charts = charts(&kept);
         let shown = charts.first().and_then(|chart| Display::chart(&text, "curves", chart).ok());
         let drawn = charts.iter().map(|chart| Page::new().chart(chart));
+        let text = format!("{text}{}", marks(&kept).into_iter().map(|mark| format!("\n{mark}")).collect::<String>());
         let page = Page::new().head("history", &said).row(drawn).table(&table);
         shown.unwrap_or_else(|| Display::text(text)).on(&page)
     }
@@ -54,7 +55,7 @@ fn rows(kept: &Kept) -> Vec<Vec<String>> {
         let (low, high) = ends(line);
         vec![line.name.clone(), display::rounded(line.last), display::rounded(low), display::rounded(high)]
     };
-    kept.lines.iter().map(row).collect()
+    kept.lines.iter().chain(&kept.scores).map(row).collect()
 }
 
 /// Whether a number is a share, which is drawn apart from losses.
@@ -62,21 +63,33 @@ fn is_share(line: &Line) -> bool {
     line.name.contains("accuracy")
 }
 
-/// The curves: losses in one chart, shares in another.
+/// What happened on the way, in words.
+pub(super) fn marks(kept: &Kept) -> Vec<String> {
+    kept.marks.iter().map(|(step, text)| format!("after step {step}: {text}")).collect()
+}
+
+/// The curves: losses in one chart, shares in another, each score in one of its own.
 pub(super) fn charts(kept: &Kept) -> Vec<Figure> {
+    let (shares, losses): (Vec<&Line>, Vec<&Line>) = kept.lines.iter().partition(|line| is_share(line));
+    // A score taken once is a number in the table.
+    let scores = kept.scores.iter().filter(|line| line.points().len() > 1).map(|line| vec![line]);
+    let groups: Vec<Vec<&Line>> = [losses, shares]
+        .into_iter()
+        .chain(scores)
+        .filter(|lines| lines.iter().any(|l| !l.points().is_empty()))
+        .collect();
+    let marks: Vec<(f64, String)> = kept.marks.iter().map(|(step, text)| (*step as f64, text.clone())).collect();
     // Two charts have room beside one another.
-    let apart = kept.lines.iter().any(is_share) && !kept.lines.iter().all(is_share);
-    let chart = |shares: bool| {
-        let series: Vec<Series> = kept
-            .lines
-            .iter()
-            .filter(|line| is_share(line) == shares && !line.points().is_empty())
-            .map(|line| Series::new(line.name.replace('_', " "), line.points().to_vec()))
-            .collect();
-        let look = Curves { width: if apart { 390.0 } else { 600.0 }, height: 250.0, ..Curves::default() };
+    let width = if groups.len() > 1 { 390.0 } else { 600.0 };
+    let chart = |lines: Vec<&Line>| {
+        let drawn = lines.iter().filter(|line| !line.points().is_empty());
+        let series: Vec<Series> =
+            drawn.map(|line| Series::new(line.name.replace('_', " "), line.points().to_vec())).collect();
+        let log_y = matches!(&lines[..], [line] if falls_far(line.points()));
+        let look = Curves { width, height: 250.0, log_y, marks: marks.clone(), ..Curves::default() };
         figure::curves(&series, &look).ok()
     };
-    [false, true].into_iter().filter_map(chart).collect()
+    groups.into_iter().filter_map(chart).collect()
 }
 
 #[cfg(test)]
