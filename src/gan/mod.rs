@@ -20,6 +20,7 @@ mod options;
 mod penalty;
 mod sample;
 mod train;
+mod unread;
 mod verdict;
 
 pub use arch::{ARCHITECTURES, Blueprint, COMPATS};

@@ -12,6 +12,18 @@ pub trait Trainable {
     /// # Errors
     /// Whatever goes wrong; the state before the step should still be usable.
     fn step(&mut self, step: u64) -> Result<Vec<(&'static str, f64)>>;
+    /// Whether what the steps up to `done` measured is to be read now. A training on a GPU that says no may return nothing
+    /// from [`step`](Self::step): each reading waits for the GPU.
+    fn reads(&self, _done: u64) -> bool {
+        true
+    }
+    /// What each step since the last reading measured, of steps that returned nothing.
+    ///
+    /// # Errors
+    /// Whatever goes wrong.
+    fn measured(&mut self) -> Result<Vec<Vec<(&'static str, f64)>>> {
+        Ok(Vec::new())
+    }
     /// Writes everything that the steps so far changed.
     ///
     /// # Errors
@@ -72,8 +84,12 @@ impl Fit<'_> {
         self.job.observer.begin(self.stage, done, self.steps);
         training.before(done)?;
         let mut last: Vec<(&'static str, f64)> = Vec::new();
+        // Steps whose numbers were told to the observer.
+        let mut told = done;
         while done < self.steps {
             if self.job.stop.raised() {
+                let values = training.measured()?;
+                self.tell(training, values, &mut told, &mut last, saved.as_ref())?;
                 self.checkpoint(training, done)?;
                 return Err(Error::interrupted(format!(
                     "`{}` was interrupted after step {done} of {}",
@@ -81,19 +97,41 @@ impl Fit<'_> {
                 )));
             }
             let values = training.step(done)?;
-            if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-                let error = self.not_finite(name, *value, done, &last, saved.as_ref());
-                return Err(training.diverged(error, saved.as_ref()));
-            }
             done += 1;
-            self.job.observer.step(&Step { stage: self.stage, step: done, of: self.steps, values: &values });
-            last = values;
+            let saves = done == self.steps || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every));
+            if !values.is_empty() {
+                self.tell(training, vec![values], &mut told, &mut last, saved.as_ref())?;
+            } else if saves || training.reads(done) {
+                let values = training.measured()?;
+                self.tell(training, values, &mut told, &mut last, saved.as_ref())?;
+            }
             training.after(done, self.steps)?;
-            if done == self.steps || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every)) {
+            if saves {
                 saved = self.checkpoint(training, done)?.map(|path| (path, done)).or(saved);
             }
         }
         Ok(done)
+    }
+
+    /// Tells the observer what each step after `told` measured; an error if one number is not finite.
+    fn tell(
+        &self,
+        training: &dyn Trainable,
+        steps: Vec<Vec<(&'static str, f64)>>,
+        told: &mut u64,
+        last: &mut Vec<(&'static str, f64)>,
+        saved: Option<&(PathBuf, u64)>,
+    ) -> Result<()> {
+        for values in steps {
+            if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
+                let error = self.not_finite(name, *value, *told, last, saved);
+                return Err(training.diverged(error, saved));
+            }
+            *told += 1;
+            self.job.observer.step(&Step { stage: self.stage, step: *told, of: self.steps, values: &values });
+            *last = values;
+        }
+        Ok(())
     }
 
     /// Takes up the newest saved state that can be read; says where it is from, and which could not be read.
