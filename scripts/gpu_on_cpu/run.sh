@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a program that was built with `--features cuda,cudnn` on a GPU made of this CPU (see driver.cpp): indices, arguments
-# and sizes are as on a GPU, speed is not. NVRTC, which compiles the kernels, is the real one and must be found.
+# and sizes are as on a GPU, speed is not. It needs g++ with AddressSanitizer, and nothing of CUDA.
 # usage: scripts/gpu_on_cpu/run.sh PROGRAM [ARGUMENT...]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +19,7 @@ for part in driver libraries; do
     fi
 done
 # What else the program names of CUDA: it stops there.
-nm -D --undefined-only "$program" | awk '{ sub(/@.*/, "", $2); print $2 }' | grep -E '^(cu[A-Z]|cublas|curand|cudnn)' | sort -u > "$out/wanted"
+nm -D --undefined-only "$program" | awk '{ sub(/@.*/, "", $2); print $2 }' | grep -E '^(cu[A-Z]|cublas|curand|cudnn|cuda[A-Z]|nvrtc)' | sort -u > "$out/wanted"
 nm --defined-only "$out/driver.o" "$out/libraries.o" | awk '{ print $3 }' | sort -u > "$out/there"
 {
     echo '#include <stdio.h>'
@@ -28,7 +28,7 @@ nm --defined-only "$out/driver.o" "$out/libraries.o" | awk '{ print $3 }' | sort
 } > "$out/rest.c"
 gcc -fPIC -w -c "$out/rest.c" -o "$out/rest.o"
 g++ -shared -fsanitize=address -o "$out/gpu_on_cpu.so" "$out/driver.o" "$out/libraries.o" "$out/rest.o"
-for name in libcuda.so.1 libcublas.so.13 libcublasLt.so.13 libcurand.so.10 libcudnn.so.9; do
+for name in libcuda.so.1 libcublas.so.13 libcublasLt.so.13 libcurand.so.10 libcudnn.so.9 libcudart.so.13 libnvrtc.so.13; do
     ln -sfn gpu_on_cpu.so "$out/$name"
 done
 export LD_LIBRARY_PATH=$out${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

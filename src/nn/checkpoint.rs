@@ -39,7 +39,7 @@ pub fn save(path: &Path, parts: &[(&str, State)], numbers: &[(&str, f64)]) -> Re
     let mut tensors = HashMap::new();
     for (part, state) in parts {
         for (name, tensor) in state {
-            tensors.insert(format!("{part}/{name}"), tensor.raw().to_device(&Device::Cpu)?.contiguous()?);
+            tensors.insert(format!("{part}/{name}"), tensor.detach().to_device(&Device::Cpu)?.raw().contiguous()?);
         }
     }
     for (name, value) in numbers {

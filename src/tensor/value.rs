@@ -221,7 +221,7 @@ impl Tensor {
     fn here(&self) -> Result<Raw> {
         match self.device() {
             Device::Cpu => Ok(self.raw.clone()),
-            _ => Ok(contiguous(&self.raw)?.to_device(&Device::Cpu)?),
+            _ => moved(&self.raw, &Device::Cpu),
         }
     }
 
@@ -255,7 +255,7 @@ impl Tensor {
             return Ok(self.clone());
         }
         let own = self.device().clone();
-        let raw = self.raw.to_device(device)?;
+        let raw = moved(&self.raw, device)?;
         Ok(operator("to_device", raw, &[self], move |incoming| Ok(vec![Some(incoming.grad.to_device(&own)?)])))
     }
 
@@ -288,6 +288,15 @@ macro_rules! on_gpu {
     }};
 }
 pub(crate) use on_gpu;
+
+/// `raw` on another device.
+fn moved(raw: &Raw, device: &Device) -> Result<Raw> {
+    #[cfg(feature = "cuda")]
+    if raw.device().is_cuda() {
+        return Ok(super::cuda::compact(raw)?.to_device(device)?);
+    }
+    Ok(raw.to_device(device)?)
+}
 
 /// The values of `raw` in row-major order.
 pub(crate) fn contiguous(raw: &Raw) -> Result<Raw> {

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::launch::{Arg, Grid, Room, Values, Walk, count, launch, place};
+use super::launch::{Arg, Grid, Room, Values, Walk, count, launch, place, stored};
 use crate::error::Result;
 use crate::tensor::value::Raw;
 
@@ -97,9 +97,18 @@ pub(crate) fn pair(function: Pair, a: &Raw, b: &Raw, dims: &[usize]) -> Result<R
 
 /// The values of `x` in row-major order: a copy, unless they lie so.
 pub(crate) fn contiguous(x: &Raw) -> Result<Raw> {
+    if x.is_contiguous() { Ok(x.clone()) } else { copied(x) }
+}
+
+/// The values of `x` in row-major order with nothing else behind them: Candle sends all that a view looks at to the CPU.
+pub(crate) fn compact(x: &Raw) -> Result<Raw> {
+    if x.is_contiguous() && stored(x)? == x.elem_count() { Ok(x.clone()) } else { copied(x) }
+}
+
+fn copied(x: &Raw) -> Result<Raw> {
     let ours = matches!(x.dtype(), DType::F32 | DType::F64);
     match Walk::new(x.dims(), x.stride(), x.stride()) {
-        Some(walk) if ours && !x.is_contiguous() => {
+        Some(walk) if ours => {
             let (at, gpu) = place(x)?;
             let n = x.elem_count();
             let out = Room::new(&gpu, x.dtype(), n)?;
@@ -107,7 +116,7 @@ pub(crate) fn contiguous(x: &Raw) -> Result<Raw> {
             launch(&gpu, "copy", x.dtype(), Grid::over(n), &args)?;
             Ok(out.finish(x.dims()))
         }
-        _ => Ok(x.contiguous()?),
+        _ => Ok(x.force_contiguous()?),
     }
 }
 

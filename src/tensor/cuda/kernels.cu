@@ -356,7 +356,8 @@ KERNEL(norm_moments)(u32 n, u32 c, u32 hw, u32 parts, const real *x, double *par
     }
 }
 
-KERNEL(norm_stats)(u32 n, u32 c, u32 hw, u32 parts, const real *x, const double *partial, real *mean, real *variance)
+KERNEL(norm_stats)(u32 n, u32 c, u32 hw, u32 parts, double epsilon, const real *x, const double *partial, real *mean,
+                   real *variance, double *rstd)
 {
     for (EACH(channel, c)) {
         double sum = 0, square = 0, count = (double)n * hw;
@@ -368,16 +369,17 @@ KERNEL(norm_stats)(u32 n, u32 c, u32 hw, u32 parts, const real *x, const double 
         double v = square / count - sum * sum;
         mean[channel] = (real)((double)x[channel * hw] + sum);
         variance[channel] = (real)(v > 0 || v != v ? v : 0);
+        rstd[channel] = 1 / sqrt((double)variance[channel] + epsilon);
     }
 }
 
-// leaky((x - mean) / sqrt(variance + epsilon) * gamma + beta); gamma and beta are `affine` long, c or n * c.
-KERNEL(norm_apply)(u32 count, u32 c, u32 hw, u32 affine, double epsilon, real slope, const real *x, const real *mean,
-                   const real *variance, const real *gamma, const real *beta, real *y)
+// leaky((x - mean) * rstd * gamma + beta), rstd = 1 / sqrt(variance + epsilon); gamma and beta are `affine` long, c or n * c.
+KERNEL(norm_apply)(u32 count, u32 c, u32 hw, u32 affine, real slope, const real *x, const real *mean, const double *rstd,
+                   const real *gamma, const real *beta, real *y)
 {
     for (EACH(i, count)) {
         u32 plane = i / hw, channel = plane % c, q = plane % affine;
-        real scale = (real)((double)gamma[q] / sqrt((double)variance[channel] + epsilon));
+        real scale = (real)((double)gamma[q] * rstd[channel]);
         real v = (x[i] - mean[channel]) * scale + beta[q];
         y[i] = v > (real)0 ? v : v * slope;
     }
@@ -403,7 +405,8 @@ KERNEL(norm_back_moments)(u32 c, u32 hw, real slope, const real *x, const real *
     }
 }
 
-// A block for each channel: the gradients of gamma and beta, and what mean and variance carry back, `carried` [c, 2].
+// A block for each channel: the gradients of gamma and beta, and what mean and variance carry back, with rstd: `carried`
+// [c, 3].
 KERNEL(norm_back_channels)(u32 n, u32 c, u32 hw, u32 affine, double epsilon, const double *partial, const real *variance,
                            const real *gamma, real *dgamma, real *dbeta, double *carried)
 {
@@ -432,19 +435,20 @@ KERNEL(norm_back_channels)(u32 n, u32 c, u32 hw, u32 affine, double epsilon, con
             dbeta[channel] = (real)sum;
             dgamma[channel] = (real)(product * rstd);
         }
-        carried[2 * channel] = rstd * by_mean / count;
-        carried[2 * channel + 1] = rstd * rstd * rstd * by_variance / count;
+        carried[3 * channel] = rstd * by_mean / count;
+        carried[3 * channel + 1] = rstd * rstd * rstd * by_variance / count;
+        carried[3 * channel + 2] = rstd;
     }
 }
 
-KERNEL(norm_back)(u32 count, u32 c, u32 hw, u32 affine, double epsilon, real slope, const real *x, const real *y,
-                  const real *g, const real *mean, const real *variance, const real *gamma, const double *carried, real *dx)
+KERNEL(norm_back)(u32 count, u32 c, u32 hw, u32 affine, real slope, const real *x, const real *y, const real *g,
+                  const real *mean, const real *gamma, const double *carried, real *dx)
 {
     for (EACH(i, count)) {
         u32 plane = i / hw, channel = plane % c, q = plane % affine;
-        real scale = (real)((double)gamma[q] / sqrt((double)variance[channel] + epsilon));
+        const double *by = carried + 3 * channel;
         real d = y[i] > (real)0 ? g[i] : g[i] * slope;
-        dx[i] = d * scale - (real)carried[2 * channel] - (x[i] - mean[channel]) * (real)carried[2 * channel + 1];
+        dx[i] = d * (real)((double)gamma[q] * by[2]) - (real)by[0] - (x[i] - mean[channel]) * (real)by[1];
     }
 }
 

@@ -54,6 +54,21 @@ pub(super) fn place(raw: &Raw) -> Result<(u64, Arc<Gpu>)> {
     Ok((at, gpu))
 }
 
+/// How many values the memory behind `raw` holds; as many as it has itself for types that kernels do not know.
+pub(super) fn stored(raw: &Raw) -> Result<usize> {
+    let (storage, _) = raw.storage_and_layout();
+    let Storage::Cuda(storage) = &*storage else {
+        return Err(Error::bug("a CUDA kernel was given a tensor that is elsewhere"));
+    };
+    Ok(match raw.dtype() {
+        DType::F32 => storage.as_cuda_slice::<f32>()?.len(),
+        DType::F64 => storage.as_cuda_slice::<f64>()?.len(),
+        DType::U32 => storage.as_cuda_slice::<u32>()?.len(),
+        DType::U8 => storage.as_cuda_slice::<u8>()?.len(),
+        _ => raw.elem_count(),
+    })
+}
+
 impl Values {
     /// The values of `raw`, copied first if they do not lie in order.
     pub(super) fn of(raw: &Raw) -> Result<Self> {
@@ -76,6 +91,12 @@ impl Room {
             // SAFETY: nothing reads a room before a kernel of the same stream has written all of it.
             let slice = unsafe { gpu.device.alloc::<T>(len.max(1))? };
             Ok(CudaStorage::wrap_cuda_slice(slice, gpu.device.clone()))
+        }
+        if len >= 1 << 31 {
+            return Err(Error::new(format!(
+                "a tensor on a GPU has fewer than 2^31 values, and this one would have {len}"
+            ))
+            .help("use a smaller batch"));
         }
         let storage = match dtype {
             DType::F64 => typed::<f64>(gpu, len),

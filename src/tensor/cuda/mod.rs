@@ -24,7 +24,7 @@ mod conv;
 #[cfg(feature = "cudnn")]
 pub(crate) use conv::{backward_data, backward_weight, forward};
 pub(crate) use device::{describe, open, set_tf32, tf32};
-pub(crate) use elementwise::{Map, Pair, contiguous, flip, for_product, map, pad, pair, pixels, slope};
+pub(crate) use elementwise::{Map, Pair, compact, contiguous, flip, for_product, map, pad, pair, pixels, slope};
 pub(crate) use image::{average, average_back, band, grow, max_back, max_places, shrink};
 pub(crate) use norm::{batch_norm, batch_norm_back};
 pub(crate) use pick::{flat_places, gather, one_hot, scatter};

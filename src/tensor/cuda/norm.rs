@@ -26,19 +26,27 @@ pub(crate) fn batch_norm(
     let args = [&shape[..], &[count(parts), Arg::At(xs.at), Arg::At(partial.at)]].concat();
     launch(gpu, "norm_moments", dtype, Grid::blocks(p.c * parts, p.n * p.hw / parts), &args)?;
     let (mean, variance) = (Room::new(gpu, dtype, p.c)?, Room::new(gpu, dtype, p.c)?);
-    let out = [count(parts), Arg::At(xs.at), Arg::At(partial.at), Arg::At(mean.at), Arg::At(variance.at)];
-    launch(gpu, "norm_stats", dtype, Grid::over(p.c), &[&shape[..], &out].concat())?;
+    let rstd = Room::new(gpu, DType::F64, p.c)?;
+    let args = [
+        count(parts),
+        Arg::Double(epsilon),
+        Arg::At(xs.at),
+        Arg::At(partial.at),
+        Arg::At(mean.at),
+        Arg::At(variance.at),
+        Arg::At(rstd.at),
+    ];
+    launch(gpu, "norm_stats", dtype, Grid::over(p.c), &[&shape[..], &args].concat())?;
     let y = Room::new(gpu, dtype, xs.len)?;
     let args = [
         count(xs.len),
         count(p.c),
         count(p.hw),
         count(ga.len),
-        Arg::Double(epsilon),
         Arg::Real(slope),
         Arg::At(xs.at),
         Arg::At(mean.at),
-        Arg::At(variance.at),
+        Arg::At(rstd.at),
         Arg::At(ga.at),
         Arg::At(be.at),
         Arg::At(y.at),
@@ -76,7 +84,7 @@ pub(crate) fn batch_norm_back(
     ];
     launch(gpu, "norm_back_moments", dtype, Grid::blocks(p.n * p.c, p.hw), &args)?;
     let (dgamma, dbeta) = (Room::new(gpu, dtype, ga.len)?, Room::new(gpu, dtype, ga.len)?);
-    let carried = Room::new(gpu, DType::F64, 2 * p.c)?;
+    let carried = Room::new(gpu, DType::F64, 3 * p.c)?;
     let args = [
         count(p.n),
         count(p.c),
@@ -97,13 +105,11 @@ pub(crate) fn batch_norm_back(
         count(p.c),
         count(p.hw),
         count(ga.len),
-        Arg::Double(epsilon),
         Arg::Real(slope),
         Arg::At(xs.at),
         Arg::At(ys.at),
         Arg::At(gs.at),
         Arg::At(mu.at),
-        Arg::At(var.at),
         Arg::At(ga.at),
         Arg::At(carried.at),
         Arg::At(dx.at),

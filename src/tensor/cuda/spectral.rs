@@ -7,8 +7,10 @@ use super::reduce::dot;
 use crate::error::Result;
 use crate::tensor::value::Raw;
 
-/// Rows that one thread of `times_rows` adds up.
+/// Rows that one thread of `times_rows` adds up, at least.
 const ROWS: usize = 32;
+/// Parts that its rows are cut into, at most: one block adds them up.
+const PARTS: usize = 16;
 
 /// The left and right singular vectors of a matrix `[rows, columns]` that its iteration has come to, and the singular value
 /// between them.
@@ -32,9 +34,10 @@ pub(crate) fn singular(m: &Raw, u: &Raw, left: bool, iterations: usize, epsilon:
     };
     let by_rows = |u: &Raw| -> Result<(Raw, Raw)> {
         let u = Values::of(u)?;
-        let parts = rows.div_ceil(ROWS);
+        let step = rows.div_ceil(PARTS).max(ROWS);
+        let parts = rows.div_ceil(step);
         let product = Room::new(&ms.gpu, DType::F64, parts * columns)?;
-        let args = [count(rows), count(columns), count(ROWS), Arg::At(ms.at), Arg::At(u.at), Arg::At(product.at)];
+        let args = [count(rows), count(columns), count(step), Arg::At(ms.at), Arg::At(u.at), Arg::At(product.at)];
         let grid = Grid { blocks: [columns.div_ceil(THREADS as usize) as u32, parts as u32], threads: THREADS };
         launch(&ms.gpu, "times_rows", ms.dtype, grid, &args)?;
         unit(&ms, &product, columns, parts, epsilon)
