@@ -137,8 +137,7 @@ impl Images {
 
     /// `[n, channels, height, width]` in f32, from 0 (black) to 1.
     pub fn tensor(&self, device: &Device) -> Result<Tensor> {
-        let values = self.pixels().iter().map(|pixel| f32::from(*pixel) / 255.0).collect();
-        Tensor::from_vec(values, &self.dims(), device)
+        Tensor::from_pixels(self.pixels(), &self.dims(), device)
     }
 
     /// All images in order, `size` at a time and fewer at the end, as [`tensor`](Images::tensor) gives them.

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::gan::Gan;
-use crate::gan::objective::{Asked, Values, labelled_cross_entropy};
+use crate::gan::objective::{Asked, Told, labelled_cross_entropy, read};
 use crate::gan::options::TrainOptions;
 use crate::gan::train::Training;
 use crate::nn::checkpoint::{Saved, State};
 use crate::nn::{Average, Classifier, Encoder, Mode, Optimiser, Param, gradients};
 use crate::progress::Stop;
-use crate::tensor::{Device, Rng, Tensor, no_grad};
+use crate::tensor::{DType, Device, Rng, Tensor, no_grad};
 
 /// Images classified at a time.
 const CHUNK: usize = 256;
@@ -171,9 +171,9 @@ impl Training<'_, '_> {
         paired: &Paired,
         fake: Asked<'_>,
         factor: f64,
-    ) -> Result<Values> {
+    ) -> Result<Told> {
         let (d, options) = (&self.gan.discriminator, &self.gan.options);
-        let Some(third) = &self.gan.third else { return Ok(Values::new()) };
+        let Some(third) = &self.gan.third else { return Ok(Told::new()) };
         let n = real.images.dims()[0];
         let logits = third.logits(&Tensor::cat(&[real.images, &paired.images], 0)?, true)?;
         let told = logits.narrow(0, 0, n)?;
@@ -184,17 +184,17 @@ impl Training<'_, '_> {
         let guesses = logits.narrow(0, n, paired.images.dims()[0])?.softmax()?;
         let judged = self.loss.generator(&d.judge(&features, Some(&guesses), Mode::Still)?)?;
         let mut values = vec![
-            ("c_loss", classes.value()?),
-            ("c_accuracy", right as f64 / n as f64),
-            ("c_adversarial", judged.value()?),
+            ("c_loss", classes.detach()),
+            ("c_accuracy", Tensor::full(right as f64 / n as f64, &[], DType::F64, &Device::Cpu)?),
+            ("c_adversarial", judged.detach()),
         ];
         let mut loss = classes.add(&judged.mul_scalar(options.c_adversarial_weight)?)?;
         if step >= options.c_fake_start as u64 && options.c_fake_weight > 0.0 {
             let pseudo = labelled_cross_entropy(&third.logits(&fake.images.detach(), false)?, fake.rows)?;
-            values.push(("c_fake", pseudo.value()?));
+            values.push(("c_fake", pseudo.detach()));
             loss = loss.add(&pseudo.mul_scalar(options.c_fake_weight)?)?;
         }
-        if values.iter().all(|(_, value)| value.is_finite()) {
+        if read(&values)?.iter().all(|(_, value)| value.is_finite()) {
             let grads = self.clip.apply(gradients(&loss, &params(&third.network))?)?;
             if let Some(third) = &mut self.gan.third {
                 third.optimiser.apply(&grads, factor)?;

@@ -23,6 +23,7 @@ mod penalty;
 mod preset;
 mod sample;
 mod train;
+mod unread;
 mod verdict;
 
 pub use arch::{ARCHITECTURES, Blueprint, COMPATS};

@@ -12,6 +12,7 @@ use crate::gan::labels::{self, Rows};
 use crate::gan::network::{Discriminator, Generator, Heads};
 use crate::gan::options::{Labels, TrainOptions};
 use crate::gan::train::Training;
+use crate::gan::unread::Unread;
 use crate::gan::{Adversarial, Regulariser};
 use crate::nn::checkpoint::{self, Saved};
 use crate::nn::{Average, Fit, Optimiser};
@@ -147,6 +148,7 @@ impl Gan {
         let fingerprint = format!("{} data {} labels {}", self.options.to_json(), data.images().hash(), rows.hash());
         let checkpoint_every = self.options.checkpoint_every as u64;
         let (from, keep) = (self.step, self.options.keep);
+        let unread = Unread::of(self)?;
         let mut training = Training {
             rates: self.options.rates()?,
             clip: self.options.clip()?,
@@ -161,6 +163,7 @@ impl Gan {
             job,
             hook,
             guards: Guards::default(),
+            unread,
         };
         let fit = Fit { job, stage: "gan", steps: end, fingerprint: &fingerprint, checkpoint_every, keep };
         if job.ended(fit.run(&mut training, from))? {

@@ -5,10 +5,24 @@ use crate::gan::Scene;
 use crate::gan::classifier::Paired;
 use crate::gan::train::Training;
 use crate::nn::{Mode, ROTATION};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Device, Tensor};
 
 /// What a step measured.
 pub(super) type Values = Vec<(&'static str, f64)>;
+
+/// What a step measured, as tensors of one value each that nobody has read yet.
+pub(super) type Told = Vec<(&'static str, Tensor)>;
+
+/// The numbers of `told`.
+pub(super) fn read(told: &Told) -> Result<Values> {
+    let values = Tensor::values_of(&told.iter().map(|(_, value)| value).collect::<Vec<_>>())?;
+    Ok(told.iter().map(|(name, _)| *name).zip(values).collect())
+}
+
+/// `count` of `of` in all, in double precision.
+fn share(count: &Tensor, of: usize) -> Result<Tensor> {
+    count.detach().to_dtype(DType::F64)?.div(&Tensor::full(of as f64, &[], DType::F64, count.device())?)
+}
 
 /// Images and a row of weights over the classes for each.
 #[derive(Clone, Copy)]
@@ -36,7 +50,7 @@ impl Training<'_, '_> {
         real: Asked<'_>,
         paired: Option<&Paired>,
         fake: Asked<'_>,
-    ) -> Result<(Values, Tensor)> {
+    ) -> Result<(Told, Tensor)> {
         let gan = &*self.gan;
         let (d, options) = (&gan.discriminator, &gan.options);
         let turned = options.turned(real.images.dims()[0]);
@@ -52,19 +66,19 @@ impl Training<'_, '_> {
                 "open_set" => open_set(&logits, real.rows, &d.predict(&seen.fake, Mode::Train)?, fake.rows)?,
                 _ => labelled_cross_entropy(&logits, real.rows)?,
             };
-            told.push(("class_loss", loss.value()?));
-            told.push(("labelled", real.rows.sum_all()?.value()? / real.rows.dims()[0] as f64));
+            told.push(("class_loss", loss.detach()));
+            told.push(("labelled", share(&real.rows.sum_all()?, real.rows.dims()[0])?));
             tasks.push(loss.mul_scalar(options.class_weight)?);
         }
         if let Some(copies) = &seen.turned {
             let n = seen.real.dims()[0];
-            let answers = ROTATION.answers_for(turned, &gan.device)?;
+            let answers = ROTATION.answers_for(turned, &Device::Cpu)?;
             let shown = Tensor::cat(&[&seen.real.narrow(0, n - turned, turned)?, copies], 0)?;
             let logits = d.rotation(&shown, Mode::Train)?;
             let loss = logits.cross_entropy(&answers)?;
-            let right = crate::nn::task::correct(&logits.detach(), &answers)?;
-            told.push(("d_rotation", loss.value()?));
-            told.push(("rotation_accuracy", right as f64 / (4 * turned) as f64));
+            let right = logits.detach().hardmax()?.mul(&answers.one_hot(4)?.to_device(&gan.device)?)?.sum_all()?;
+            told.push(("d_rotation", loss.detach()));
+            told.push(("rotation_accuracy", share(&right, 4 * turned)?));
             tasks.push(loss.mul_scalar(options.d_rotation_weight)?);
         }
         let (real_logits, fake_logits, paired_logits) =
@@ -75,14 +89,14 @@ impl Training<'_, '_> {
             let (share, pairs) = (options.c_share, self.loss.discriminator(&real_logits, &paired_logits)?);
             adversarial = adversarial.mul_scalar(1.0 - share)?.add(&pairs.mul_scalar(share)?)?;
         }
-        let mut values = vec![("d_loss", adversarial.value()?)];
+        let mut values = vec![("d_loss", adversarial.detach())];
         values.extend(told);
         let mut loss = self.weighed(adversarial)?;
         for task in tasks {
             loss = loss.add(&task)?;
         }
         if let Some(penalty) = self.penalised(sub_step, piece, Asked { rows: &rows, ..real }, fake)? {
-            values.push(("penalty", penalty.value()?));
+            values.push(("penalty", penalty.detach()));
             // A penalty that comes every tenth step weighs ten times as much.
             loss = loss.add(&penalty.mul_scalar(options.penalty_weight * options.penalty_every as f64)?)?;
         }
@@ -90,7 +104,7 @@ impl Training<'_, '_> {
     }
 
     /// The loss of the generator on fakes, whose graph leads to it.
-    pub(super) fn generator_loss(&self, fake: Asked<'_>) -> Result<(Values, Tensor)> {
+    pub(super) fn generator_loss(&self, fake: Asked<'_>) -> Result<(Told, Tensor)> {
         let gan = &*self.gan;
         let (d, options) = (&gan.discriminator, &gan.options);
         let n = fake.images.dims()[0];
@@ -102,14 +116,14 @@ impl Training<'_, '_> {
         let features = d.features(&Tensor::cat(&images, 0)?, Some(&Tensor::cat(&rows, 0)?), Mode::Train)?;
         let logits = d.judge(&features.narrow(0, 0, n)?, Some(fake.rows), Mode::Train)?;
         let adversarial = self.loss.generator(&logits)?;
-        let mut values = vec![("g_loss", adversarial.value()?)];
+        let mut values = vec![("g_loss", adversarial.detach())];
         let mut loss = self.weighed(adversarial)?;
         if turned > 0 {
             let shown =
                 Tensor::cat(&[&features.narrow(0, n - turned, turned)?, &features.narrow(0, n, 3 * turned)?], 0)?;
-            let rotation =
-                d.rotation(&shown, Mode::Train)?.cross_entropy(&ROTATION.answers_for(turned, &gan.device)?)?;
-            values.push(("g_rotation", rotation.value()?));
+            let answers = ROTATION.answers_for(turned, &Device::Cpu)?;
+            let rotation = d.rotation(&shown, Mode::Train)?.cross_entropy(&answers)?;
+            values.push(("g_rotation", rotation.detach()));
             loss = loss.add(&rotation.mul_scalar(options.g_rotation_weight)?)?;
         }
         Ok((values, loss))
@@ -211,23 +225,22 @@ fn turned_copies(of: Asked<'_>, turned: usize) -> Result<Option<(Tensor, Tensor)
 fn completed(rows: &Tensor, logits: &Tensor, soft: bool) -> Result<Tensor> {
     // Detached: the adversarial loss must not train the predictor through the labels.
     let (rows, logits) = (rows.detach(), logits.detach());
-    let guess = if soft { logits.softmax()? } else { logits.argmax(1)?.one_hot(rows.dims()[1])? };
+    let guess = if soft { logits.softmax()? } else { logits.hardmax()? };
     let unlabelled = rows.sum_keepdim(&[1])?.affine(-1.0, 1.0)?;
     rows.add(&guess.mul(&unlabelled)?)
 }
 
 /// The cross-entropy of the classes, averaged over the images that have a label; 0 if none has.
 pub(super) fn labelled_cross_entropy(logits: &Tensor, rows: &Tensor) -> Result<Tensor> {
-    let labelled = rows.sum_all()?.value()?.max(1.0);
-    logits.log_softmax()?.mul(&rows.detach())?.sum_all()?.mul_scalar(-1.0 / labelled)
+    let labelled = rows.detach().sum_all()?.clamp(1.0, f64::MAX)?;
+    logits.log_softmax()?.mul(&rows.detach())?.sum_all()?.div(&labelled)?.neg()
 }
 
 /// The class loss of OSSGAN: what is sure of a class is told apart, and what is not is kept unsure.
 fn open_set(real: &Tensor, real_rows: &Tensor, fake: &Tensor, fake_rows: &Tensor) -> Result<Tensor> {
-    let share = real_rows.sum_all()?.value()? / real_rows.dims()[0] as f64;
-    let told =
-        labelled_cross_entropy(real, real_rows)?.add(&labelled_cross_entropy(fake, fake_rows)?.mul_scalar(share)?)?;
-    told.sub(&entropy(real)?.add(&entropy(fake)?.mul_scalar(share)?)?)
+    let share = real_rows.detach().sum_all()?.mul_scalar(1.0 / real_rows.dims()[0] as f64)?;
+    let told = labelled_cross_entropy(real, real_rows)?.add(&labelled_cross_entropy(fake, fake_rows)?.mul(&share)?)?;
+    told.sub(&entropy(real)?.add(&entropy(fake)?.mul(&share)?)?)
 }
 
 /// The mean entropy of the predictions `logits`, from 0 (sure) to 1 (no idea).
@@ -240,7 +253,7 @@ fn entropy(logits: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::{Device, grad};
+    use crate::tensor::grad;
 
     fn tensor(rows: &[[f32; 3]]) -> Tensor {
         Tensor::from_vec(rows.concat(), &[rows.len(), 3], &Device::Cpu).unwrap()

@@ -64,9 +64,8 @@ const DRAGAN: Penalty = Penalty {
           mean((s - 1)^2), s as in `wgan_gp`, x = real + std (u - 1/2) cut to 0..1, u uniform for each value, std one number: the \
           standard deviation of the whole batch.   Kodali et al. 2017, arXiv:1705.07215, in Compare GAN's form.",
     value: |scene| {
-        let deviation = deviation(scene.real)?;
-        let noise =
-            scene.rng.uniform_tensor(scene.real.dims(), scene.real.device())?.affine(deviation, -0.5 * deviation)?;
+        let noise = scene.rng.uniform_tensor(scene.real.dims(), scene.real.device())?;
+        let noise = noise.add_scalar(-0.5)?.mul(&deviation(scene.real)?)?;
         one_centred(scene.logits, &scene.real.add(&noise)?.clamp(0.0, 1.0)?).map(Some)
     },
 };
@@ -78,8 +77,8 @@ const DRAGAN_V2: Penalty = Penalty {
           for each image, std as in `dragan`: the noise only brightens, and nothing is cut.   Kodali et al. 2017, \
           arXiv:1705.07215, in the form of Compare GAN's version 2 (Lucic et al. 2017, arXiv:1711.10337); `dragan` is that of version 3.",
     value: |scene| {
-        let half = 0.5 * deviation(scene.real)?;
-        let noise = scene.rng.uniform_tensor(scene.real.dims(), scene.real.device())?.mul_scalar(half)?;
+        let half = deviation(scene.real)?.mul_scalar(0.5)?;
+        let noise = scene.rng.uniform_tensor(scene.real.dims(), scene.real.device())?.mul(&half)?;
         let t = scene.rng.uniform_tensor(&[scene.real.dims4()?[0], 1, 1, 1], scene.real.device())?;
         let x = scene.real.add(&noise.mul(&t)?)?;
         one_centred(&|x| (scene.logits)(x)?.sigmoid(), &x).map(Some)
@@ -126,9 +125,9 @@ const L2: Penalty = Penalty {
 };
 
 /// The standard deviation of all values of a batch together.
-fn deviation(images: &Tensor) -> Result<f64> {
+fn deviation(images: &Tensor) -> Result<Tensor> {
     let images = images.detach();
-    Ok(images.sub(&images.mean_all()?)?.square()?.mean_all()?.value()?.sqrt())
+    images.sub(&images.mean_all()?)?.square()?.mean_all()?.sqrt()
 }
 
 /// Images on the lines from real to generated ones, at a place of its own for each.

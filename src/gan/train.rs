@@ -8,8 +8,9 @@ use crate::gan::classifier::Paired;
 use crate::gan::guard::Guards;
 use crate::gan::labels::Rows;
 use crate::gan::model::{Gan, Hook};
-use crate::gan::objective::{Asked, Values};
+use crate::gan::objective::{Asked, Told, Values, read};
 use crate::gan::options::TrainOptions;
+use crate::gan::unread::Unread;
 use crate::gan::{Adversarial, Regulariser};
 use crate::nn::{Clip, Mode, Param, Prior, Rates, Trainable, gradients};
 use crate::progress::Job;
@@ -48,6 +49,8 @@ pub(super) struct Training<'a, 'b> {
     pub(super) job: &'a Job,
     pub(super) hook: Option<Hook<'b>>,
     pub(super) guards: Guards,
+    /// Steps whose numbers wait to be read, where each reading would wait for a GPU.
+    pub(super) unread: Option<Unread>,
 }
 
 /// Latents and labels of one batch of fakes.
@@ -110,7 +113,7 @@ impl Training<'_, '_> {
         draw: &Draw,
         fake: Option<&Tensor>,
         factor: f64,
-    ) -> Result<Values> {
+    ) -> Result<Told> {
         let params = self.gan.discriminator.store().params();
         let mut sum = Pieces::default();
         let pieces = self.gan.options.accumulate;
@@ -124,10 +127,11 @@ impl Training<'_, '_> {
             let real = Asked { images: &images, rows: &rows };
             let fake = Asked { images: &fake, rows: &draw.labels };
             let (values, loss) = self.discriminator_loss(sub_step, piece, real, paired, fake)?;
-            if !sum.add(&values, &loss, &params)? {
+            if !self.fine(&values)? {
                 // The loop names the number and the step; nothing is changed by it.
                 return Ok(values);
             }
+            sum.add(&values, &loss, &params)?;
         }
         let (values, grads) = sum.mean()?;
         self.gan.d_optimiser.apply(&self.clip.apply(grads)?, factor)?;
@@ -142,7 +146,7 @@ impl Training<'_, '_> {
 
     /// One step of the generator through the discriminator on `fake`, whose graph leads to the generator, or on fakes of its
     /// own; in as many pieces as asked for.
-    fn generator_step(&mut self, draw: &Draw, fake: Option<&Tensor>, factor: f64) -> Result<Values> {
+    fn generator_step(&mut self, draw: &Draw, fake: Option<&Tensor>, factor: f64) -> Result<Told> {
         // Only the generator's parameters are asked for, so nothing is computed for the discriminator's.
         let params = self.gan.generator.store().params();
         let mut sum = Pieces::default();
@@ -153,13 +157,19 @@ impl Training<'_, '_> {
                 Some(fake) => self.generator_loss(Asked { images: fake, rows: &draw.labels })?,
                 None => self.generator_loss(Asked { images: &self.generate(&draw)?, rows: &draw.labels })?,
             };
-            if !sum.add(&values, &loss, &params)? {
+            if !self.fine(&values)? {
                 return Ok(values);
             }
+            sum.add(&values, &loss, &params)?;
         }
         let (values, grads) = sum.mean()?;
         self.gan.g_optimiser.apply(&self.clip.apply(grads)?, factor)?;
         Ok(values)
+    }
+
+    /// Whether all numbers are finite, or nobody looks yet.
+    fn fine(&self, told: &Told) -> Result<bool> {
+        Ok(self.unread.is_some() || read(told)?.iter().all(|(_, value)| value.is_finite()))
     }
 }
 
@@ -167,37 +177,42 @@ impl Training<'_, '_> {
 #[derive(Default)]
 struct Pieces {
     count: usize,
-    values: Values,
+    values: Told,
     grads: Vec<Tensor>,
 }
 
 impl Pieces {
-    /// Adds the gradients of `loss` for `params`; false, and nothing is added, when a measured number is not finite.
-    fn add(&mut self, values: &Values, loss: &Tensor, params: &[Param]) -> Result<bool> {
-        if !values.iter().all(|(_, value)| value.is_finite()) {
-            return Ok(false);
-        }
+    /// Adds what was measured, and the gradients of `loss` for `params`.
+    fn add(&mut self, values: &Told, loss: &Tensor, params: &[Param]) -> Result<()> {
         let grads = gradients(loss, params)?;
         self.count += 1;
         if self.count == 1 {
             (self.values, self.grads) = (values.clone(), grads);
-            return Ok(true);
+            return Ok(());
         }
-        self.values.iter_mut().zip(values).for_each(|(sum, value)| sum.1 += value.1);
+        for (sum, value) in self.values.iter_mut().zip(values) {
+            sum.1 = sum.1.add(&value.1)?;
+        }
         self.grads = no_grad(|| self.grads.iter().zip(&grads).map(|(sum, grad)| sum.add(grad)).collect::<Result<_>>())?;
-        Ok(true)
+        Ok(())
     }
 
     /// The means over the pieces.
-    fn mean(self) -> Result<(Values, Vec<Tensor>)> {
+    fn mean(self) -> Result<(Told, Vec<Tensor>)> {
         if self.count == 1 {
             return Ok((self.values, self.grads));
         }
         let share = 1.0 / self.count as f64;
-        let values = self.values.into_iter().map(|(name, sum)| (name, sum * share)).collect();
+        let values = self.values.into_iter().map(|(name, sum)| Ok((name, sum.mul_scalar(share)?)));
+        let values = values.collect::<Result<_>>()?;
         let grads = no_grad(|| self.grads.iter().map(|sum| sum.mul_scalar(share)).collect::<Result<_>>())?;
         Ok((values, grads))
     }
+}
+
+/// The discriminator's loss, as a step measured it.
+fn loss_of(values: &Values) -> Option<f64> {
+    values.iter().find(|(name, _)| *name == "d_loss").map(|(_, loss)| *loss)
 }
 
 /// Piece number `piece` of the rows of `whole`, cut into `pieces` equal ones.
@@ -217,7 +232,7 @@ impl Trainable for Training<'_, '_> {
         let draws = (0..d_steps).zip(&reals).map(|(sub, (_, rows))| self.draw(step * d_steps + sub, rows));
         let draws: Vec<Draw> = draws.collect::<Result<_>>()?;
         let together = if joint { Some(self.generate_jointly(&draws)?) } else { None };
-        let mut values = Vec::new();
+        let mut values = Told::new();
         for (sub, (draw, real)) in draws.iter().zip(&reals).enumerate() {
             let last = sub + 1 == draws.len();
             // The generator does not change before its own step, so the fakes of the last discriminator step serve it too,
@@ -230,22 +245,22 @@ impl Trainable for Training<'_, '_> {
             let sub_step = step * d_steps + sub as u64;
             let paired = self.paired(sub_step)?;
             values = self.discriminator_step(sub_step, real, paired.as_ref(), draw, shown.as_ref(), factor)?;
-            if !values.iter().all(|(_, value)| value.is_finite()) {
-                return Ok(values);
+            if !self.fine(&values)? {
+                return read(&values);
             }
             if let (true, Some(paired), Some(fake)) = (last, &paired, &shown) {
                 let real = Asked { images: &real.0, rows: &real.1 };
                 let fake = Asked { images: fake, rows: &draw.labels };
                 values.extend(self.classifier_step(step, real, paired, fake, factor)?);
-                if !values.iter().all(|(_, value)| value.is_finite()) {
-                    return Ok(values);
+                if !self.fine(&values)? {
+                    return read(&values);
                 }
             }
             if last {
                 values.extend(self.generator_step(draw, own.as_ref(), factor)?);
             }
         }
-        if values.iter().all(|(_, value)| value.is_finite()) {
+        if self.fine(&values)? {
             if let Some((network, average)) = &mut self.gan.average {
                 average.update(network.store(), self.gan.generator.store())?;
             }
@@ -253,9 +268,31 @@ impl Trainable for Training<'_, '_> {
                 third.settle()?;
             }
             self.gan.step = step + 1;
-            self.guards.loss = values.iter().find(|(name, _)| *name == "d_loss").map(|(_, loss)| *loss);
         }
-        Ok(values)
+        match &mut self.unread {
+            Some(unread) => {
+                unread.push(values);
+                Ok(Values::new())
+            }
+            None => {
+                let values = read(&values)?;
+                self.guards.loss = loss_of(&values);
+                Ok(values)
+            }
+        }
+    }
+
+    fn reads(&self, done: u64) -> bool {
+        let every = self.gan.options.sample_every as u64;
+        let guarded = done.is_multiple_of(self.gan.options.guard_every as u64);
+        let shown = self.hook.is_some() || guarded || (every > 0 && done.is_multiple_of(every));
+        self.unread.as_ref().is_none_or(|unread| shown || unread.full())
+    }
+
+    fn measured(&mut self) -> Result<Vec<Values>> {
+        let steps = self.unread.as_mut().map_or(Ok(Vec::new()), |unread| unread.read(self.gan))?;
+        self.guards.loss = steps.last().map_or(self.guards.loss, |values| loss_of(values));
+        Ok(steps)
     }
 
     fn save(&self, path: &Path, _done: u64) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::nn::Store;
-use crate::tensor::blend;
+use crate::tensor::{Tensor, blends};
 
 /// An exponential moving average of a network's parameters, kept in a network of its own.
 ///
@@ -43,9 +43,14 @@ impl Average {
     pub fn update(&mut self, average: &Store, raw: &Store) -> Result<()> {
         self.updates += 1;
         let decay = self.decay_at(self.updates);
-        for (average, raw) in average.params().iter().zip(raw.params()) {
-            // Not blended at 0: old + (new - old) is not new to the last bit.
-            let value = if decay == 0.0 { raw.value() } else { blend(&average.value(), &raw.value(), 1.0 - decay)? };
+        let pairs: Vec<(Tensor, Tensor)> =
+            average.params().iter().zip(raw.params()).map(|(old, new)| (old.value(), new.value())).collect();
+        // Not blended at 0: old + (new - old) is not new to the last bit.
+        let values = match decay {
+            0.0 => pairs.into_iter().map(|(_, new)| new).collect(),
+            _ => blends(&pairs.iter().map(|(old, new)| (old, new)).collect::<Vec<_>>(), 1.0 - decay)?,
+        };
+        for (average, value) in average.params().iter().zip(values) {
             average.set(value)?;
         }
         for (average, raw) in average.buffers().iter().zip(raw.buffers()) {
@@ -69,7 +74,7 @@ impl Average {
 mod tests {
     use super::*;
     use crate::nn::Init;
-    use crate::tensor::{Device, Tensor};
+    use crate::tensor::Device;
 
     /// The average after each of the raw values 1, 2, 3, 4.
     fn through(mut average: Average) -> Vec<f64> {

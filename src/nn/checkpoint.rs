@@ -37,7 +37,7 @@ impl Saved {
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut tensors = HashMap::new();
         for (name, tensor) in &self.0 {
-            tensors.insert(name.clone(), tensor.raw().to_device(&Device::Cpu)?.contiguous()?);
+            tensors.insert(name.clone(), tensor.detach().to_device(&Device::Cpu)?.raw().contiguous()?);
         }
         candle_core::safetensors::save(&tensors, path).map_err(|error| file(path, "write", Error::from(error)))
     }

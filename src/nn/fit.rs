@@ -12,6 +12,18 @@ pub trait Trainable {
     /// # Errors
     /// Whatever goes wrong; the state before the step should still be usable.
     fn step(&mut self, step: u64) -> Result<Vec<(&'static str, f64)>>;
+    /// Whether what the steps up to `done` measured is to be read now. A training on a GPU that says no may return nothing
+    /// from [`step`](Self::step): each reading waits for the GPU.
+    fn reads(&self, _done: u64) -> bool {
+        true
+    }
+    /// What each step since the last reading measured, of steps that returned nothing.
+    ///
+    /// # Errors
+    /// Whatever goes wrong.
+    fn measured(&mut self) -> Result<Vec<Vec<(&'static str, f64)>>> {
+        Ok(Vec::new())
+    }
     /// Writes everything that the steps so far changed.
     ///
     /// # Errors
@@ -77,18 +89,28 @@ impl Fit<'_> {
         self.job.observer.begin(self.stage, done, self.steps);
         training.before(done)?;
         let mut last: Vec<(&'static str, f64)> = Vec::new();
+        // Steps whose numbers were told to the observer.
+        let mut told = done;
         while done < self.steps {
             if self.job.stop.raised() {
-                return Err(self.interrupted(training, done)?);
+                let values = training.measured()?;
+                let told = self.tell(values, &mut told, &mut last, saved.as_ref());
+                return Err(match told {
+                    Ok(()) => self.interrupted(training, done)?,
+                    Err((error, step)) => self.rescued(training, error, step)?,
+                });
             }
             let values = training.step(done)?;
-            if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-                let error = self.not_finite(name, *value, done, &last, saved.as_ref());
-                return Err(self.rescued(training, error, done)?);
-            }
             done += 1;
-            self.job.observer.step(&Step { stage: self.stage, step: done, of: self.steps, values: &values });
-            last = values;
+            let saves = done == self.steps || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every));
+            let values = match values.is_empty() {
+                false => vec![values],
+                true if saves || training.reads(done) => training.measured()?,
+                true => Vec::new(),
+            };
+            if let Err((error, step)) = self.tell(values, &mut told, &mut last, saved.as_ref()) {
+                return Err(self.rescued(training, error, step)?);
+            }
             match training.after(done, self.steps) {
                 Err(error) if error.is_interrupt() && self.job.stop.raised() => {
                     return Err(self.interrupted(training, done)?);
@@ -96,7 +118,7 @@ impl Fit<'_> {
                 Err(error) if error.kind == Kind::Stopped => return Err(self.rescued(training, error, done)?),
                 ended => ended?,
             }
-            if done == self.steps || (self.checkpoint_every > 0 && done.is_multiple_of(self.checkpoint_every)) {
+            if saves {
                 saved = self.checkpoint(training, done)?.map(|path| (path, done)).or(saved);
             }
         }
@@ -118,6 +140,25 @@ impl Fit<'_> {
             error.message += &format!("; the state after step {step} is in `{}`", path.display());
         }
         Ok(error)
+    }
+
+    /// Tells the observer what each step after `told` measured; if one number is not finite, an error and the steps before it.
+    fn tell(
+        &self,
+        steps: Vec<Vec<(&'static str, f64)>>,
+        told: &mut u64,
+        last: &mut Vec<(&'static str, f64)>,
+        saved: Option<&(PathBuf, u64)>,
+    ) -> std::result::Result<(), (Error, u64)> {
+        for values in steps {
+            if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
+                return Err((self.not_finite(name, *value, *told, last, saved), *told));
+            }
+            *told += 1;
+            self.job.observer.step(&Step { stage: self.stage, step: *told, of: self.steps, values: &values });
+            *last = values;
+        }
+        Ok(())
     }
 
     /// Takes up the newest saved state that can be read; says where it is from, and which could not be read.

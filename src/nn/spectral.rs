@@ -82,6 +82,11 @@ impl SpectralNorm {
 
     /// The weight over its largest singular value.
     pub fn apply(&self, weight: &Tensor, mode: Mode) -> Result<Tensor> {
+        let SpectralOptions { iterations, epsilon, .. } = self.options;
+        if let Some((normal, u)) = weight.over_singular_value(&self.u.value(), self.first, iterations, epsilon)? {
+            self.keep(u, mode)?;
+            return Ok(normal);
+        }
         let dims = weight.dims().to_vec();
         let matrix = weight.reshape(&[dims[0], dims[1..].iter().product()])?;
         // The vector kept is always a row on the left.
@@ -97,13 +102,16 @@ impl SpectralNorm {
             for _ in 1..self.options.iterations {
                 (u, v) = step(&u)?;
             }
-            if mode == Mode::Train || self.options.always {
-                self.u.set(u.clone())?;
-            }
+            self.keep(u.clone(), mode)?;
             Ok((u, v))
         })?;
         let sigma = u.matmul(&matrix)?.mul(&v)?.sum_all()?;
         weight.div(&sigma.reshape(&vec![1; dims.len()])?)
+    }
+
+    /// The iteration goes on from `u`, if `mode` is one of those that it goes on with.
+    fn keep(&self, u: Tensor, mode: Mode) -> Result<()> {
+        if mode == Mode::Train || self.options.always { self.u.set(u) } else { Ok(()) }
     }
 
     fn unit(&self, row: &Tensor) -> Result<Tensor> {

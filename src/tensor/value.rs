@@ -76,6 +76,16 @@ impl Tensor {
         Self::from_data(data, shape, device)
     }
 
+    /// Pixels from 0 to 255 in row-major order as numbers from 0 to 1, f32. A GPU is sent the bytes.
+    pub fn from_pixels(pixels: &[u8], shape: &[usize], device: &Device) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if device.is_cuda() && !pixels.is_empty() {
+            let bytes = Self::from_u8s(pixels.to_vec(), shape, device)?;
+            return Ok(Self::from_raw(super::cuda::pixels(bytes.raw())?));
+        }
+        Self::from_vec(pixels.iter().map(|pixel| f32::from(*pixel) / 255.0).collect(), shape, device)
+    }
+
     /// Zeros.
     pub fn zeros(shape: &[usize], dtype: DType, device: &Device) -> Result<Self> {
         room(shape, dtype.size_in_bytes())?;
@@ -189,22 +199,30 @@ impl Tensor {
 
     /// The values as f32, row by row.
     pub fn to_f32s(&self) -> Result<Vec<f32>> {
-        Ok(self.raw.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+        Ok(self.here()?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
     }
 
     /// The values as f64, row by row.
     pub fn to_f64s(&self) -> Result<Vec<f64>> {
-        Ok(self.raw.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+        Ok(self.here()?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
     }
 
     /// The values as u32, row by row; fractions are cut off.
     pub fn to_u32s(&self) -> Result<Vec<u32>> {
-        Ok(self.raw.to_dtype(DType::U32)?.flatten_all()?.to_vec1()?)
+        Ok(self.here()?.to_dtype(DType::U32)?.flatten_all()?.to_vec1()?)
     }
 
     /// The values as u8, row by row; fractions are cut off.
     pub fn to_u8s(&self) -> Result<Vec<u8>> {
-        Ok(self.raw.to_dtype(DType::U8)?.flatten_all()?.to_vec1()?)
+        Ok(self.here()?.to_dtype(DType::U8)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// The values on the CPU. Of a tensor on a GPU this waits for all that was asked of it.
+    fn here(&self) -> Result<Raw> {
+        match self.device() {
+            Device::Cpu => Ok(self.raw.clone()),
+            _ => moved(&self.raw, &Device::Cpu),
+        }
     }
 
     /// The value of a one-element tensor.
@@ -237,7 +255,7 @@ impl Tensor {
             return Ok(self.clone());
         }
         let own = self.device().clone();
-        let raw = self.raw.to_device(device)?;
+        let raw = moved(&self.raw, device)?;
         Ok(operator("to_device", raw, &[self], move |incoming| Ok(vec![Some(incoming.grad.to_device(&own)?)])))
     }
 
@@ -249,6 +267,44 @@ impl Tensor {
         }
         matches!(self.device(), Device::Cpu)
     }
+
+    /// Whether the values are on a GPU and of a type and number that our own kernels are for.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn has_kernels(&self) -> bool {
+        self.device().is_cuda()
+            && matches!(self.dtype(), DType::F32 | DType::F64)
+            && (1..1 << 31).contains(&self.elements())
+    }
+}
+
+/// What a kernel of ours gives for a tensor on a GPU; `None` elsewhere, and in a build without CUDA.
+macro_rules! on_gpu {
+    ($x:expr, $value:expr) => {{
+        #[cfg(feature = "cuda")]
+        let value: Option<crate::error::Result<_>> = if $x.has_kernels() { Some($value) } else { None };
+        #[cfg(not(feature = "cuda"))]
+        let value: Option<crate::error::Result<_>> = None;
+        value
+    }};
+}
+pub(crate) use on_gpu;
+
+/// `raw` on another device.
+fn moved(raw: &Raw, device: &Device) -> Result<Raw> {
+    #[cfg(feature = "cuda")]
+    if raw.device().is_cuda() {
+        return Ok(super::cuda::compact(raw)?.to_device(device)?);
+    }
+    Ok(raw.to_device(device)?)
+}
+
+/// The values of `raw` in row-major order.
+pub(crate) fn contiguous(raw: &Raw) -> Result<Raw> {
+    #[cfg(feature = "cuda")]
+    if raw.device().is_cuda() {
+        return super::cuda::contiguous(raw);
+    }
+    Ok(raw.contiguous()?)
 }
 
 #[cfg(test)]

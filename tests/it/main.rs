@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod golden_architectures;
 mod golden_clip;
 mod golden_dinov2;

@@ -3,7 +3,7 @@
 use super::{Optimiser, decayed, fits, moment, read_steps, steps_tensor, zeros_like};
 use crate::error::Result;
 use crate::nn::Param;
-use crate::tensor::{AdamStep, Tensor, adam_step, no_grad};
+use crate::tensor::{AdamRow, AdamStep, Tensor, adam_steps, no_grad};
 
 /// Adam (Kingma and Ba 2014, arXiv:1412.6980), with epsilon outside the root.
 pub struct Adam {
@@ -49,17 +49,22 @@ impl Optimiser for Adam {
             root_scale: 1.0 / (1.0 - self.betas[1].powi(t)).sqrt(),
             epsilon: self.epsilon,
         };
-        for ((param, grad), moments) in self.params.iter().zip(grads).zip(&mut self.moments) {
-            let mut value = param.value();
-            let mut grad = grad.clone();
+        let decays = |(param, grad): (&Param, &Tensor)| -> Result<(Tensor, Tensor)> {
+            let value = param.value();
             if self.weight_decay != 0.0 && self.decoupled {
-                value = no_grad(|| value.mul_scalar(1.0 - self.lr * factor * self.weight_decay))?;
-            } else {
-                grad = decayed(&grad, &value, self.weight_decay)?;
+                let shrunk = no_grad(|| value.mul_scalar(1.0 - self.lr * factor * self.weight_decay))?;
+                return Ok((shrunk, grad.clone()));
             }
-            let (value, m, v) = adam_step(&value, &grad, &moments[0], &moments[1], &step)?;
+            let grad = decayed(grad, &value, self.weight_decay)?;
+            Ok((value, grad))
+        };
+        let given = self.params.iter().zip(grads).map(decays).collect::<Result<Vec<_>>>()?;
+        let rows = given.iter().zip(&self.moments);
+        let rows = rows.map(|((value, grad), [mean, square])| AdamRow { value, grad, mean, square });
+        let new = adam_steps(&rows.collect::<Vec<_>>(), &step)?;
+        for ((param, moments), [value, mean, square]) in self.params.iter().zip(&mut self.moments).zip(new) {
             param.set(value)?;
-            *moments = [m, v];
+            *moments = [mean, square];
         }
         Ok(())
     }

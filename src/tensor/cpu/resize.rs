@@ -164,6 +164,60 @@ impl Bilinear {
     }
 }
 
+/// A sparse matrix whose rows have as many weights each, from a column of their own on.
+#[cfg(feature = "cuda")]
+pub struct Band {
+    /// The number of columns.
+    pub columns: usize,
+    /// The first column of each row.
+    pub first: Vec<u32>,
+    /// The weights of one row after the other.
+    pub weights: Vec<f64>,
+}
+
+#[cfg(feature = "cuda")]
+impl Band {
+    fn new(taps: &[Taps<f64>], columns: usize) -> Self {
+        let most = taps.iter().map(|tap| tap.weights.len()).max().unwrap_or(0).max(1);
+        let padded = |tap: &Taps<f64>| {
+            let mut weights = tap.weights.clone();
+            weights.resize(most, 0.0);
+            weights
+        };
+        Self {
+            columns,
+            first: taps.iter().map(|tap| tap.first as u32).collect(),
+            weights: taps.iter().flat_map(padded).collect(),
+        }
+    }
+
+    /// Rows as columns.
+    pub fn transposed(&self) -> Self {
+        let (rows, taps) = (self.first.len(), self.weights.len() / self.first.len());
+        let at = |row: usize, column: usize| {
+            let tap = column.checked_sub(self.first[row] as usize).filter(|tap| *tap < taps)?;
+            Some(self.weights[row * taps + tap]).filter(|weight| *weight != 0.0)
+        };
+        let turned = |column: usize| {
+            let touched: Vec<usize> = (0..rows).filter(|row| at(*row, column).is_some()).collect();
+            let (first, last) = (touched.first().copied().unwrap_or(0), touched.last().copied());
+            let weights =
+                last.map_or(Vec::new(), |last| (first..=last).map(|row| at(row, column).unwrap_or(0.0)).collect());
+            Taps { first, weights }
+        };
+        Self::new(&(0..self.columns).map(turned).collect::<Vec<_>>(), rows)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Bilinear {
+    /// The interpolation down and across as matrices.
+    pub fn bands(&self) -> [Band; 2] {
+        let (down, across) = self.axes::<f64>();
+        [Band::new(&down, self.h), Band::new(&across, self.w)]
+    }
+}
+
 /// `x`, `[planes, h, w]`, interpolated to `[planes, out_h, out_w]`: along rows first, then along columns.
 pub fn bilinear<T: Real>(x: &[T], p: &Bilinear) -> Vec<T> {
     let (down, across) = p.axes::<T>();

@@ -4,9 +4,11 @@ use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::map;
 use crate::tensor::cpu::real::Real;
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
-use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 /// The shape that `a` and `b` broadcast to.
 pub(crate) fn broadcast_dims(what: &str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
@@ -57,6 +59,20 @@ enum Kind {
     Minimum,
 }
 
+#[cfg(feature = "cuda")]
+impl Kind {
+    fn on_gpu(self) -> cuda::Pair {
+        match self {
+            Kind::Add => cuda::Pair::Add,
+            Kind::Sub => cuda::Pair::Sub,
+            Kind::Mul => cuda::Pair::Mul,
+            Kind::Div => cuda::Pair::Div,
+            Kind::Maximum => cuda::Pair::Maximum,
+            Kind::Minimum => cuda::Pair::Minimum,
+        }
+    }
+}
+
 fn apply<T: Real>(kind: Kind, a: &[T], a_dims: &[usize], b: &[T], b_dims: &[usize], dims: &[usize]) -> Vec<T> {
     match kind {
         Kind::Add => map::broadcast(a, a_dims, b, b_dims, dims, |a, b| a + b),
@@ -72,7 +88,8 @@ fn raw(what: &str, kind: Kind, a: &Tensor, b: &Tensor) -> Result<Raw> {
     same_type(what, a, b)?;
     let dims = broadcast_dims(what, a.dims(), b.dims())?;
     if !a.on_cpu() {
-        return through_candle(kind, a.raw(), b.raw());
+        let value = on_gpu!(a, cuda::pair(kind.on_gpu(), a.raw(), b.raw(), &dims));
+        return value.unwrap_or_else(|| through_candle(kind, a.raw(), b.raw()));
     }
     typed!(a, T => with_slice::<T, _>(a.raw(), |x| with_slice::<T, _>(b.raw(), |y| {
         from_cpu(apply(kind, x, a.dims(), y, b.dims(), &dims), &dims)

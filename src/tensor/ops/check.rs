@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::tensor::value::through_candle;
 use crate::tensor::{Activation, DType, Device, Padding, Tensor, Window, grad, vjp};
 
-type Case = fn(&[Tensor]) -> Result<Tensor>;
+pub(super) type Case = fn(&[Tensor]) -> Result<Tensor>;
 
 const POOL3: Window = Window { size: [3, 3], stride: [2, 2], pad: [1; 4], count_padding: false };
 
@@ -19,14 +19,15 @@ fn labels() -> Tensor {
 }
 
 fn like(x: &Tensor, values: &[f64], dims: &[usize]) -> Tensor {
-    Tensor::from_f64s(values.to_vec(), dims, &Device::Cpu).unwrap().to_dtype(x.dtype()).unwrap()
+    let values = Tensor::from_f64s(values.to_vec(), dims, &Device::Cpu).unwrap().to_dtype(x.dtype()).unwrap();
+    values.to_device(x.device()).unwrap()
 }
 
 fn norm(t: &[Tensor], activation: Activation) -> Result<Tensor> {
     Ok(t[0].batch_norm(&t[1], &t[2], 1e-5, activation)?.output)
 }
 
-const CASES: &[(&str, Case)] = &[
+pub(super) const CASES: &[(&str, Case)] = &[
     ("add", |t| t[0].add(&t[1])),
     ("sub", |t| t[0].sub(&t[1])),
     ("mul", |t| t[0].mul(&t[1])),
@@ -68,7 +69,7 @@ const CASES: &[(&str, Case)] = &[
     ("soft_cross_entropy", |t| {
         t[0].soft_cross_entropy(&like(&t[0], &[0.2, 0.5, 0.3, 1.0, 0.0, 0.0, 0.1, 0.1, 0.8], &[3, 3]))
     }),
-    ("select_rows", |t| t[0].select_rows(&Tensor::from_u32s(vec![1, 3, 1, 0], &[4], &Device::Cpu)?)),
+    ("select_rows", |t| t[0].select_rows(&Tensor::from_u32s(vec![1, 3, 1, 0], &[4], t[0].device())?)),
     ("conv3x3", |t| t[0].conv2d(&t[1], Some(&t[2]), 1, Padding::Pixels(1))),
     ("conv1x1", |t| t[0].conv2d(&t[1], Some(&t[2]), 1, Padding::Pixels(0))),
     ("conv3x3_stride2_same", |t| t[0].conv2d(&t[1], Some(&t[2]), 2, Padding::Same)),
@@ -108,12 +109,17 @@ struct Array {
 
 impl Array {
     fn tensor(&self, dtype: DType) -> Tensor {
-        Tensor::from_f64s(self.values.clone(), &self.dims, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+        self.on(dtype, &Device::Cpu)
+    }
+
+    fn on(&self, dtype: DType, device: &Device) -> Tensor {
+        let here = Tensor::from_f64s(self.values.clone(), &self.dims, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        here.to_device(device).unwrap()
     }
 }
 
 #[derive(serde::Deserialize)]
-struct Numbers {
+pub(super) struct Numbers {
     output: Array,
     w: Array,
     inputs: Vec<Array>,
@@ -127,7 +133,7 @@ struct Golden {
     cases: BTreeMap<String, Numbers>,
 }
 
-fn golden() -> BTreeMap<String, Numbers> {
+pub(super) fn golden() -> BTreeMap<String, Numbers> {
     let golden: Golden = serde_json::from_str(include_str!("../../../tests/golden/operators.json")).unwrap();
     golden.cases
 }
@@ -151,17 +157,21 @@ fn slope_along(case: Case, inputs: &[Tensor], w: &Tensor, v: &[Tensor]) -> (Tens
 }
 
 fn check(name: &str, case: Case, numbers: &Numbers, dtype: DType, tolerance: f64) {
-    let inputs: Vec<Tensor> = numbers.inputs.iter().map(|array| array.tensor(dtype).track()).collect();
-    let v: Vec<Tensor> = numbers.v.iter().map(|array| array.tensor(dtype)).collect();
-    let w = numbers.w.tensor(dtype);
+    check_on(&Device::Cpu, name, case, numbers, dtype, tolerance);
+}
+
+pub(super) fn check_on(device: &Device, name: &str, case: Case, numbers: &Numbers, dtype: DType, tolerance: f64) {
+    let inputs: Vec<Tensor> = numbers.inputs.iter().map(|array| array.on(dtype, device).track()).collect();
+    let v: Vec<Tensor> = numbers.v.iter().map(|array| array.on(dtype, device)).collect();
+    let w = numbers.w.on(dtype, device);
     let (y, h, first) = slope_along(case, &inputs, &w, &v);
     compare(&format!("{name}: output"), &y, &numbers.output, tolerance);
     let xs: Vec<&Tensor> = inputs.iter().collect();
-    let upstream = Tensor::ones(&[], dtype, &Device::Cpu).unwrap();
+    let upstream = Tensor::ones(&[], dtype, device).unwrap();
     let second = vjp(&h, &upstream, &xs, false).unwrap();
     for (i, expected) in numbers.first.iter().enumerate() {
         compare(&format!("{name}: gradient of input {i}, differentiable"), &first[i], expected, tolerance);
-        let zeros = Tensor::zeros(&expected.dims, dtype, &Device::Cpu).unwrap();
+        let zeros = Tensor::zeros(&expected.dims, dtype, device).unwrap();
         compare(
             &format!("{name}: second derivative, input {i}"),
             second[i].as_ref().unwrap_or(&zeros),

@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::conv::{self, Conv};
-use crate::tensor::grad::operator;
+#[cfg(feature = "cudnn")]
+use crate::tensor::cuda;
+use crate::tensor::grad::{no_grad, operator};
 use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
 
 /// Zeros around an image before a convolution.
@@ -131,6 +133,17 @@ fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
     }
 }
 
+/// `on_gpu` in a build with cuDNN; `None` in others.
+macro_rules! on_cudnn {
+    ($x:expr, $value:expr) => {{
+        #[cfg(feature = "cudnn")]
+        let value = crate::tensor::value::on_gpu!($x, $value);
+        #[cfg(not(feature = "cudnn"))]
+        let value: Option<Result<Raw>> = None;
+        value
+    }};
+}
+
 fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Tensor> {
     let value = if x.on_cpu() {
         typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(w.raw(), |ws| {
@@ -141,9 +154,12 @@ fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Ten
             from_cpu(y, &y_dims(&c))
         })))?
     } else {
-        let y = candle_forward(x.raw(), w.raw(), &c)?;
+        let y = match on_cudnn!(x, cuda::forward(x.raw(), w.raw(), &c)) {
+            Some(y) => y?,
+            None => candle_forward(x.raw(), w.raw(), &c)?,
+        };
         match bias {
-            Some(bias) => y.broadcast_add(&bias.raw().reshape((1, c.co, 1, 1))?)?,
+            Some(bias) => no_grad(|| Tensor::from_raw(y).add(&bias.reshape(&[1, c.co, 1, 1])?))?.raw().clone(),
             None => y,
         }
     };
@@ -166,6 +182,8 @@ fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Ten
 fn backward_data(g: &Tensor, w: &Tensor, c: Conv) -> Result<Tensor> {
     let value = if g.on_cpu() {
         typed!(g, T => with_slice::<T, _>(g.raw(), |gs| with_slice::<T, _>(w.raw(), |ws| from_cpu(conv::backward_data(gs, ws, &c), &x_dims(&c)))))?
+    } else if let Some(value) = on_cudnn!(g, cuda::backward_data(g.raw(), w.raw(), &c)) {
+        value?
     } else {
         candle_backward_data(g.raw(), w.raw(), &c)?
     };
@@ -182,6 +200,8 @@ fn backward_data(g: &Tensor, w: &Tensor, c: Conv) -> Result<Tensor> {
 fn backward_weight(x: &Tensor, g: &Tensor, c: Conv) -> Result<Tensor> {
     let value = if x.on_cpu() {
         typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(g.raw(), |gs| from_cpu(conv::backward_weight(xs, gs, &c), &w_dims(&c)))))?
+    } else if let Some(value) = on_cudnn!(x, cuda::backward_weight(x.raw(), g.raw(), &c)) {
+        value?
     } else {
         candle_backward_weight(x.raw(), g.raw(), &c)?
     };

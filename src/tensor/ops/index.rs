@@ -2,9 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::cpu::pick;
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
-use crate::tensor::value::{from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 use crate::tensor::{DType, Tensor};
 
 impl Tensor {
@@ -49,6 +51,8 @@ impl Tensor {
     pub(crate) fn take_flat(&self, at: &Tensor) -> Result<Tensor> {
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<u32, _>(at.raw(), |at_| from_cpu(pick::gather(x, at_), at.dims()))))?
+        } else if let Some(value) = on_gpu!(self, cuda::gather(self.raw(), at.raw())) {
+            value?
         } else {
             self.raw().flatten_all()?.index_select(&at.raw().flatten_all()?, 0)?.reshape(at.dims())?
         };
@@ -61,6 +65,8 @@ impl Tensor {
         let n: usize = dims.iter().product();
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<u32, _>(at.raw(), |at| from_cpu(pick::scatter_add(x, at, n), dims))))?
+        } else if let Some(value) = on_gpu!(self, scattered(self, at, dims)) {
+            value?
         } else {
             Tensor::zeros(&[n], self.dtype(), self.device())?
                 .raw()
@@ -82,6 +88,28 @@ impl Tensor {
             row[*label as usize] = 1.0;
         }
         Tensor::from_vec(out, &[labels.len(), classes], self.device())
+    }
+}
+
+/// `add_flat` of places that were taken: those of the largest along a dimension, none of them twice.
+#[cfg(feature = "cuda")]
+fn scattered(x: &Tensor, at: &Tensor, dims: &[usize]) -> Result<Raw> {
+    let zeros = Tensor::zeros(dims, x.dtype(), x.device())?;
+    cuda::scatter(zeros.raw().clone(), x.raw(), at.raw())
+}
+
+impl Tensor {
+    /// These rows `[rows, classes]` with 1 at the largest value, the first of equals, and 0 elsewhere; f32, no gradient.
+    ///
+    /// # Errors
+    /// The tensor has another number of dimensions, or rows of nothing.
+    pub fn hardmax(&self) -> Result<Tensor> {
+        let [_, classes] = self.dims2()?;
+        let largest = self.argmax(1)?;
+        match on_gpu!(self, cuda::one_hot(largest.raw(), classes)) {
+            Some(value) => Ok(Tensor::from_raw(value?)),
+            None => largest.one_hot(classes),
+        }
     }
 }
 

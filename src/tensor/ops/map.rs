@@ -4,8 +4,10 @@ use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::tensor::cpu::map;
 use crate::tensor::cpu::real::Real;
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::{operator, operator_keeping_output};
-use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 /// A function of one value, as data, so that the CPU and the GPU path stand side by side.
 #[derive(Clone, Copy)]
@@ -102,9 +104,30 @@ impl Map {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn on_gpu(self, x: &Raw) -> Result<Raw> {
+        use cuda::Map as On;
+        let (function, numbers) = match self {
+            Map::Affine(a, b) => (On::Affine, [a, b]),
+            Map::Exp => (On::Exp, [0.0; 2]),
+            Map::Log => (On::Log, [0.0; 2]),
+            Map::Sqrt => (On::Sqrt, [0.0; 2]),
+            Map::Abs => (On::Abs, [0.0; 2]),
+            Map::Sign => (On::Sign, [0.0; 2]),
+            Map::Power(p) => (On::Power, [p, 0.0]),
+            Map::Tanh => (On::Tanh, [0.0; 2]),
+            Map::Sigmoid => (On::Sigmoid, [0.0; 2]),
+            Map::Softplus => (On::Softplus, [0.0; 2]),
+            Map::LeakyRelu(slope) => (On::LeakyRelu, [slope, 0.0]),
+            Map::Clamp(low, high) => (On::Clamp, [low, high]),
+            Map::Inside(low, high) => (On::Inside, [low, high]),
+        };
+        cuda::map(function, numbers, x)
+    }
+
     fn apply(self, x: &Tensor) -> Result<Raw> {
         if !x.on_cpu() {
-            return self.through_candle(x.raw());
+            return on_gpu!(x, self.on_gpu(x.raw())).unwrap_or_else(|| self.through_candle(x.raw()));
         }
         typed!(x, T => with_slice::<T, _>(x.raw(), |values| from_cpu(self.on_cpu(values), x.dims())))
     }
@@ -133,6 +156,8 @@ fn slope_where_negative(grad: &Tensor, y: &Tensor, slope: f64) -> Result<Tensor>
             let slope = <T as Real>::from_f64(slope);
             from_cpu(map::zip(g, y, |g, y| if y > <T as Real>::ZERO { g } else { g * slope }), grad.dims())
         })))?
+    } else if let Some(value) = on_gpu!(grad, cuda::slope(grad.raw(), y.raw(), slope)) {
+        value?
     } else {
         let positive = y.raw().gt(0.0)?.to_dtype(grad.dtype())?;
         (grad.raw() * positive.affine(1.0 - slope, slope)?)?

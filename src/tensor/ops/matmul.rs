@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
 
@@ -38,7 +40,14 @@ impl Tensor {
         let mut dims = a.to_vec();
         dims[a.len() - 1] = b[b.len() - 1];
         room(&dims, self.dtype().size_in_bytes())?;
-        let value = self.raw().matmul(other.raw())?;
+        #[cfg(feature = "cuda")]
+        let (left, right) = match self.device().is_cuda() {
+            true => (cuda::for_product(self.raw())?, cuda::for_product(other.raw())?),
+            false => (self.raw().clone(), other.raw().clone()),
+        };
+        #[cfg(not(feature = "cuda"))]
+        let (left, right) = (self.raw(), other.raw());
+        let value = left.matmul(&right)?;
         let (a, b) = (self.clone(), other.clone());
         Ok(operator("matmul", value, &[self, other], move |incoming| {
             let g = incoming.grad;

@@ -44,6 +44,25 @@ impl Tensor {
         Ok(if mixed.tracked() { mixed } else { mixed.track() })
     }
 
+    /// The values of tensors of one value each. Of those on a GPU all are read at once: each reading waits for it.
+    ///
+    /// # Errors
+    /// A tensor has several values.
+    pub fn values_of(tensors: &[&Tensor]) -> Result<Vec<f64>> {
+        let (here, there): (Vec<_>, Vec<_>) = (0..tensors.len()).partition(|i| tensors[*i].on_cpu());
+        let mut values = vec![0.0; tensors.len()];
+        for i in here {
+            values[i] = tensors[i].value()?;
+        }
+        if !there.is_empty() {
+            let wide = there.iter().map(|i| tensors[*i].detach().to_dtype(DType::F64)?.reshape(&[1]));
+            let wide = wide.collect::<Result<Vec<_>>>()?;
+            let read = Tensor::cat(&wide.iter().collect::<Vec<_>>(), 0)?.to_f64s()?;
+            there.into_iter().zip(read).for_each(|(i, value)| values[i] = value);
+        }
+        Ok(values)
+    }
+
     /// What the values are like, of a large tensor the first ten million; nothing if there are none that are finite.
     ///
     /// # Errors

@@ -7,6 +7,8 @@
 pub mod arith;
 #[cfg(test)]
 mod check;
+#[cfg(all(test, feature = "cuda"))]
+mod check_gpu;
 pub mod conv;
 pub mod index;
 pub mod map;
@@ -20,4 +22,5 @@ pub mod reduce;
 pub mod resize;
 pub mod shape;
 pub mod softmax;
+pub mod spectral;
 pub mod update;

@@ -3,8 +3,10 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::norm;
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::{operator_keeping_output, recording, vjp};
-use crate::tensor::value::{from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 /// What follows a norm in the same pass over memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,16 +81,20 @@ impl Tensor {
             return Err(Error::new(format!("a batch norm of no values, shape {:?}", self.dims())));
         }
         let (gamma, beta) = (affine("gamma", gamma, n, c)?, affine("beta", beta, n, c)?);
-        if !self.on_cpu() || (gamma.dims() != beta.dims()) {
-            return composite(self, &gamma, &beta, epsilon, activation);
-        }
         let shape = norm::Planes { n, c, hw: h * w };
         let slope = activation.slope();
-        let (value, mean, variance) = typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<T, _>(gamma.raw(), |ga| with_slice::<T, _>(beta.raw(), |be| {
-            let (mean, variance) = norm::stats(x, &shape);
-            let y = norm::apply(x, &mean, &variance, ga, be, epsilon, slope, &shape);
-            Ok((from_cpu(y, self.dims())?, from_cpu(mean, &[c])?, from_cpu(variance, &[c])?))
-        }))))?;
+        let fused = on_gpu!(self, cuda::batch_norm(self.raw(), gamma.raw(), beta.raw(), epsilon, slope, shape));
+        if (!self.on_cpu() && fused.is_none()) || gamma.dims() != beta.dims() {
+            return composite(self, &gamma, &beta, epsilon, activation);
+        }
+        let on_cpu = || {
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| with_slice::<T, _>(gamma.raw(), |ga| with_slice::<T, _>(beta.raw(), |be| {
+                let (mean, variance) = norm::stats(x, &shape);
+                let y = norm::apply(x, &mean, &variance, ga, be, epsilon, slope, &shape);
+                Ok((from_cpu(y, self.dims())?, from_cpu(mean, &[c])?, from_cpu(variance, &[c])?))
+            }))))
+        };
+        let (value, mean, variance) = fused.unwrap_or_else(on_cpu)?;
         let (mean, variance) = (Tensor::from_raw(mean), Tensor::from_raw(variance));
         let (x, ga, be, mu, var) = (self.clone(), gamma.clone(), beta.clone(), mean.clone(), variance.clone());
         let output = operator_keeping_output("batch_norm", value, &[self, &gamma, &beta], move |incoming| {
@@ -99,6 +105,23 @@ impl Tensor {
                 return vjp(&y, incoming.grad, &inputs.iter().collect::<Vec<_>>(), true);
             }
             let y = incoming.output()?;
+            let fused = on_gpu!(
+                x,
+                cuda::batch_norm_back(
+                    x.raw(),
+                    y.raw(),
+                    incoming.grad.raw(),
+                    mu.raw(),
+                    var.raw(),
+                    ga.raw(),
+                    epsilon,
+                    slope,
+                    shape
+                )
+            );
+            if let Some(grads) = fused {
+                return Ok(grads?.into_iter().map(|raw: Raw| Some(Tensor::from_raw(raw))).collect());
+            }
             let (dx, dg, db) = typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(y.raw(), |ys| with_slice::<T, _>(incoming.grad.raw(), |gs| {
                 with_slice::<T, _>(ga.raw(), |gas| with_slice::<T, _>(mu.raw(), |mus| with_slice::<T, _>(var.raw(), |vars| {
                     let (dx, dg, db) = norm::backward(xs, ys, gs, mus, vars, gas, epsilon, slope, &shape);

@@ -3,8 +3,10 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::pool::{self, Pool};
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::operator;
-use crate::tensor::value::{from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 /// The window of a pooling operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,27 +60,57 @@ impl Tensor {
     pub fn max_pool2d(&self, window: Window) -> Result<Tensor> {
         let [n, c, ..] = self.dims4()?;
         let p = window.over(self.dims4()?)?;
+        let out = [n, c, p.out_h(), p.out_w()];
+        if let Some(places) = on_gpu!(self, cuda::max_places(self.raw(), &p, &out)) {
+            return largest(self, &Tensor::from_raw(places?), p);
+        }
         // Places are found on the CPU also for a tensor elsewhere; the values are picked where they are.
         let places = typed!(self, T => {
             let x = self.raw().to_device(&crate::tensor::Device::Cpu)?;
             with_slice::<T, _>(&x, |x| Ok(pool::max_places(x, &p)))
         })?;
-        let places = Tensor::from_u32s(places, &[n, c, p.out_h(), p.out_w()], self.device())?;
+        let places = Tensor::from_u32s(places, &out, self.device())?;
         self.take_flat(&places)
     }
 }
 
+/// The values of `x` at the places of the largest of each window, on a GPU.
+fn largest(x: &Tensor, places: &Tensor, p: Pool) -> Result<Tensor> {
+    let value = crate::tensor::no_grad(|| x.take_flat(places))?.raw().clone();
+    let (places, dims) = (places.clone(), x.dims().to_vec());
+    Ok(operator("max_pool2d", value, &[x], move |incoming| {
+        Ok(vec![Some(largest_transposed(incoming.grad, &places, p, &dims)?)])
+    }))
+}
+
+/// The transpose of [`largest`]: windows may share a pixel, and are added up in order.
+fn largest_transposed(g: &Tensor, places: &Tensor, p: Pool, dims: &[usize]) -> Result<Tensor> {
+    let Some(value) = on_gpu!(g, cuda::max_back(places.raw(), g.raw(), &p, dims)) else {
+        return g.add_flat(places, dims);
+    };
+    let places = places.clone();
+    Ok(operator("max_pool2d_transposed", value?, &[g], move |incoming| {
+        Ok(vec![Some(largest(incoming.grad, &places, p)?)])
+    }))
+}
+
 fn average(x: &Tensor, p: Pool, dims: [usize; 4]) -> Result<Tensor> {
     let out = [dims[0], dims[1], p.out_h(), p.out_w()];
-    let value = on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(pool::average(x, &p), &out))))?;
+    let value: Raw = match on_gpu!(x, cuda::average(x.raw(), &p, &out)) {
+        Some(value) => value?,
+        None => on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(pool::average(x, &p), &out))))?,
+    };
     Ok(operator("avg_pool2d", value, &[x], move |incoming| Ok(vec![Some(spread(incoming.grad, p, dims)?)])))
 }
 
 fn spread(g: &Tensor, p: Pool, dims: [usize; 4]) -> Result<Tensor> {
-    let value = on_cpu(
-        g,
-        |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(pool::average_transposed(g, &p), &dims))),
-    )?;
+    let value: Raw = match on_gpu!(g, cuda::average_back(g.raw(), &p, &dims)) {
+        Some(value) => value?,
+        None => on_cpu(
+            g,
+            |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(pool::average_transposed(g, &p), &dims))),
+        )?,
+    };
     Ok(operator("avg_pool2d_transposed", value, &[g], move |incoming| Ok(vec![Some(average(incoming.grad, p, dims)?)])))
 }
 

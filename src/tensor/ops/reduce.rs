@@ -3,8 +3,10 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::reduce;
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::operator;
-use crate::tensor::value::{from_cpu, typed, with_slice};
+use crate::tensor::value::{from_cpu, on_gpu, typed, with_slice};
 
 impl Tensor {
     /// The sum over `dims`, which stay as dimensions of length 1.
@@ -22,6 +24,8 @@ impl Tensor {
         }
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(sum_dims(x, &own, dims), &kept)))?
+        } else if let Some(value) = on_gpu!(self, cuda::sum(self.raw(), dims)) {
+            value?
         } else {
             self.raw().sum_keepdim(dims)?
         };
@@ -81,6 +85,8 @@ impl Tensor {
         kept.remove(dim);
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(reduce::argmax(x, outer, length, inner), &kept)))?
+        } else if let Some(value) = on_gpu!(self, cuda::argmax(self.raw(), [outer, length, inner], &kept)) {
+            value?
         } else {
             self.raw().argmax(dim)?
         };
@@ -90,6 +96,11 @@ impl Tensor {
     /// The largest value along `dim`, which goes. The gradient goes to the first of equals.
     pub fn max(&self, dim: usize) -> Result<Tensor> {
         let places = self.argmax(dim)?;
+        #[cfg(feature = "cuda")]
+        if self.has_kernels() {
+            let (_, length, inner) = self.around(dim)?;
+            return self.take_flat(&Tensor::from_raw(cuda::flat_places(places.raw(), length, inner)?));
+        }
         self.take_along(dim, &places)
     }
 

@@ -3,10 +3,12 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::resize::{self, Bilinear};
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::ops::pool::on_cpu;
 use crate::tensor::room::room;
-use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 pub use crate::tensor::cpu::resize::Sampling;
 
@@ -55,6 +57,8 @@ fn grow(x: &Tensor, factor: usize, fill: Fill) -> Result<Tensor> {
             Fill::Repeat => resize::nearest(x, n * c, h, w, factor),
             Fill::Zeros => resize::zeros(x, n * c, h, w, factor),
         }, &out)))?
+    } else if let Some(value) = on_gpu!(x, cuda::grow(x.raw(), [h, w], factor, matches!(fill, Fill::Zeros), &out)) {
+        value?
     } else {
         let wide = x.raw().reshape((n * c, h, 1, w, 1))?;
         match fill {
@@ -75,6 +79,8 @@ fn shrink(g: &Tensor, factor: usize, fill: Fill) -> Result<Tensor> {
             Fill::Repeat => resize::nearest_transposed(g, n * c, h, w, factor),
             Fill::Zeros => resize::zeros_transposed(g, n * c, h, w, factor),
         }, &out)))?
+    } else if let Some(value) = on_gpu!(g, cuda::shrink(g.raw(), [h, w], factor, matches!(fill, Fill::Zeros), &out)) {
+        value?
     } else {
         let blocks = g.raw().reshape((n * c, h, factor, w, factor))?;
         match fill {
@@ -87,19 +93,35 @@ fn shrink(g: &Tensor, factor: usize, fill: Fill) -> Result<Tensor> {
 
 fn bilinear(x: &Tensor, plan: Bilinear, dims: [usize; 4]) -> Result<Tensor> {
     let out = [dims[0], dims[1], plan.out_h, plan.out_w];
-    let value =
-        on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(resize::bilinear(x, &plan), &out))))?;
+    let value: Raw = match on_gpu!(x, banded(x.raw(), &plan, false, &out)) {
+        Some(value) => value?,
+        None => {
+            on_cpu(x, |x| typed!(x, T => with_slice::<T, _>(x.raw(), |x| from_cpu(resize::bilinear(x, &plan), &out))))?
+        }
+    };
     Ok(operator("resize_bilinear", value, &[x], move |incoming| {
         Ok(vec![Some(bilinear_transposed(incoming.grad, plan, dims)?)])
     }))
 }
 
 fn bilinear_transposed(g: &Tensor, plan: Bilinear, dims: [usize; 4]) -> Result<Tensor> {
-    let value = on_cpu(
-        g,
-        |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(resize::bilinear_transposed(g, &plan), &dims))),
-    )?;
+    let value: Raw = match on_gpu!(g, banded(g.raw(), &plan, true, &dims)) {
+        Some(value) => value?,
+        None => on_cpu(
+            g,
+            |g| typed!(g, T => with_slice::<T, _>(g.raw(), |g| from_cpu(resize::bilinear_transposed(g, &plan), &dims))),
+        )?,
+    };
     Ok(operator("resize_bilinear_transposed", value, &[g], move |incoming| {
         Ok(vec![Some(bilinear(incoming.grad, plan, dims)?)])
     }))
+}
+
+/// Bilinear interpolation on a GPU, or its transpose: a sparse matrix along rows, then one along columns.
+#[cfg(feature = "cuda")]
+fn banded(x: &Raw, plan: &Bilinear, transposed: bool, dims: &[usize]) -> Result<Raw> {
+    let [down, across] = plan.bands().map(|band| if transposed { band.transposed() } else { band });
+    let wide = cuda::band(x, [plan.planes * down.columns, across.columns, 1], &across.first, &across.weights)?;
+    let tall = cuda::band(&wide, [plan.planes, down.columns, across.first.len()], &down.first, &down.weights)?;
+    Ok(tall.reshape(dims)?)
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::map;
 use crate::tensor::grad::operator;
-use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
+use crate::tensor::value::{Raw, contiguous, from_cpu, on_gpu, typed, with_slice};
 
 impl Tensor {
     /// The same values in row-major order under another shape of as many elements.
@@ -20,7 +20,7 @@ impl Tensor {
                 dims.iter().product::<usize>()
             )));
         }
-        let value = self.raw().contiguous()?.reshape(dims)?;
+        let value = contiguous(self.raw())?.reshape(dims)?;
         let own = self.dims().to_vec();
         Ok(operator("reshape", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.reshape(&own)?)])))
     }
@@ -97,7 +97,7 @@ impl Tensor {
         let value = if self.on_cpu() && matches!(self.dtype(), candle_core::DType::F32 | candle_core::DType::F64) {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(map::expand(x, self.dims(), dims), dims)))?
         } else {
-            self.raw().broadcast_as(dims)?.contiguous()?
+            contiguous(&self.raw().broadcast_as(dims)?)?
         };
         let own = self.dims().to_vec();
         Ok(operator("broadcast", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.sum_to(&own)?)])))
@@ -131,7 +131,10 @@ impl Tensor {
             return Ok(self.clone());
         }
         let length = self.dims()[dim];
-        let value = self.raw().pad_with_zeros(dim, before, after)?;
+        let value = match on_gpu!(self, crate::tensor::cuda::pad(self.raw(), dim, before, after)) {
+            Some(value) => value?,
+            None => self.raw().pad_with_zeros(dim, before, after)?,
+        };
         Ok(operator("pad", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.narrow(dim, before, length)?)])))
     }
 
@@ -179,7 +182,10 @@ impl Tensor {
 
     /// The values of dimension `dim` in reverse order.
     pub fn flip(&self, dim: usize) -> Result<Tensor> {
-        let value = self.raw().contiguous()?.flip(&[dim])?.contiguous()?;
+        let value = match on_gpu!(self, crate::tensor::cuda::flip(self.raw(), dim)) {
+            Some(value) => value?,
+            None => self.raw().contiguous()?.flip(&[dim])?.contiguous()?,
+        };
         Ok(operator("flip", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.flip(dim)?)])))
     }
 

@@ -3,8 +3,17 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::softmax;
-use crate::tensor::grad::operator_keeping_output;
-use crate::tensor::value::{from_cpu, typed, with_slice};
+#[cfg(feature = "cuda")]
+use crate::tensor::cuda;
+use crate::tensor::grad::{operator_keeping_output, recording};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
+
+/// The gradient of a softmax in one pass, on a GPU, when nothing will be differentiated again.
+fn fused_gradient(y: &Tensor, g: &Tensor, logarithm: bool) -> Option<Result<Raw>> {
+    // Used by kernels alone.
+    let _ = (g, logarithm);
+    if recording() { None } else { on_gpu!(y, cuda::softmax_back(y.raw(), g.raw(), logarithm)) }
+}
 
 impl Tensor {
     fn last(&self) -> Result<usize> {
@@ -22,12 +31,17 @@ impl Tensor {
         let last = self.last()?;
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(softmax::softmax(x, self.dims()[last]), self.dims())))?
+        } else if let Some(value) = on_gpu!(self, cuda::softmax(self.raw(), false)) {
+            value?
         } else {
             let shifted = self.raw().broadcast_sub(&self.raw().max_keepdim(last)?)?.exp()?;
             shifted.broadcast_div(&shifted.sum_keepdim(last)?)?
         };
         Ok(operator_keeping_output("softmax", value, &[self], move |incoming| {
             let y = incoming.output()?;
+            if let Some(fused) = fused_gradient(y, incoming.grad, false) {
+                return Ok(vec![Some(Tensor::from_raw(fused?))]);
+            }
             let weighted = incoming.grad.mul(y)?;
             let total = weighted.sum_keepdim(&[last])?;
             Ok(vec![Some(weighted.sub(&y.mul(&total)?)?)])
@@ -39,11 +53,16 @@ impl Tensor {
         let last = self.last()?;
         let value = if self.on_cpu() {
             typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(softmax::log_softmax(x, self.dims()[last]), self.dims())))?
+        } else if let Some(value) = on_gpu!(self, cuda::softmax(self.raw(), true)) {
+            value?
         } else {
             let shifted = self.raw().broadcast_sub(&self.raw().max_keepdim(last)?)?;
             shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(last)?.log()?)?
         };
         Ok(operator_keeping_output("log_softmax", value, &[self], move |incoming| {
+            if let Some(fused) = fused_gradient(incoming.output()?, incoming.grad, true) {
+                return Ok(vec![Some(Tensor::from_raw(fused?))]);
+            }
             let total = incoming.grad.sum_keepdim(&[last])?;
             Ok(vec![Some(incoming.grad.sub(&incoming.output()?.exp()?.mul(&total)?)?)])
         }))
@@ -55,7 +74,7 @@ impl Tensor {
     /// Shapes do not fit; a label is not below the number of classes.
     pub fn cross_entropy(&self, labels: &Tensor) -> Result<Tensor> {
         let [_, classes] = self.dims2()?;
-        self.soft_cross_entropy(&labels.one_hot(classes)?.to_dtype(self.dtype())?)
+        self.soft_cross_entropy(&labels.one_hot(classes)?.to_dtype(self.dtype())?.to_device(self.device())?)
     }
 
     /// The mean over rows of -sum(target * log p), with p the softmax of these logits; both `[rows, classes]`.
