@@ -26,6 +26,7 @@ pub trait Real:
     + DivAssign
     + Sum
     + super::conv::Kernel
+    + super::conv::Winograd
 {
     /// 0.
     const ZERO: Self;
