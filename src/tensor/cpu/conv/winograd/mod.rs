@@ -16,13 +16,21 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-pub use kernel::{Transforms, Winograd};
+pub use kernel::{Product, Transforms, Winograd};
 pub use weight::gradient;
 
 use super::kernel::Kernels;
 use crate::tensor::cpu::buffer::{Aligned, SharedMut, uninit, with_scratch};
 use crate::tensor::cpu::real::Real;
-use kernel::{PLACES, Product, REACH, TILE};
+use kernel::{PLACES, REACH, TILE};
+
+/// The product of matrices for an instruction set, with the most rows it takes.
+#[allow(clippy::type_complexity)]
+pub fn product_of<T: Real>(
+    isa: crate::tensor::cpu::dispatch::Isa,
+) -> Option<(unsafe fn(&Product<T>, usize, usize), usize)> {
+    T::transforms(isa).map(|transforms| (transforms.product, transforms.rows))
+}
 
 /// The shape of a correlation with 3 x 3 taps and a stride of 1.
 #[derive(Debug, Clone, Copy)]
