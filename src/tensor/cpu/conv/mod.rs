@@ -2,7 +2,8 @@
 //!
 //! [`correlation`] serves a forward pass of any stride, and the gradient of the input, which is also the forward pass
 //! of a transposed convolution: with vectors along [`channels`], or, where there are few, along [`pixels`]. [`weight`]
-//! takes the gradient of the weights. None of them makes a matrix of patches.
+//! takes the gradient of the weights. None of them makes a matrix of patches. Where [`winograd`] takes fewer products, it does
+//! the work of all three.
 //!
 //! [`kernel`] holds their inner loops, compiled for each instruction set from one text.
 
@@ -33,13 +34,16 @@ mod kernel;
 mod pixels;
 mod vector;
 mod weight;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
 
 use correlation::{Blocks, Correlation, Pass, pack};
 pub use kernel::Kernel;
+pub use winograd::{Product, Winograd, product_of};
 
+use super::buffer::Aligned;
 use super::dispatch::Isa;
 use super::real::Real;
 
@@ -81,18 +85,63 @@ impl Conv {
 /// The convolution (cross-correlation) of `x`, `[n, ci, h, w]`, with `w`, `[co, ci, kh, kw]`, plus `bias`, `[co]`:
 /// `[n, co, out_h, out_w]`.
 pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
-    forward_on(Isa::best(), x, w, bias, c)
+    let isa = Isa::best();
+    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) {
+        let kernels = T::kernels(isa);
+        let weights = winograd::Weights::new(w, [c.ci, c.co], false, kernels, transforms);
+        let mut padded = Aligned::zeros(c.co.next_multiple_of(kernels.lanes));
+        if let Some(bias) = bias {
+            padded[..c.co].copy_from_slice(bias);
+        }
+        return winograd::run(x, &weights, &padded, &shape, kernels, transforms);
+    }
+    forward_on(isa, x, w, bias, c)
 }
 
 /// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`. It is
 /// also the forward pass of a transposed convolution of `g`.
 pub fn backward_data<T: Real>(g: &[T], w: &[T], c: &Conv) -> Vec<T> {
-    backward_data_on(Isa::best(), g, w, c)
+    let isa = Isa::best();
+    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, true) {
+        let kernels = T::kernels(isa);
+        let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
+        let bias = Aligned::zeros(c.ci.next_multiple_of(kernels.lanes));
+        return winograd::run(g, &weights, &bias, &shape, kernels, transforms);
+    }
+    backward_data_on(isa, g, w, c)
 }
 
 /// The gradient of [`forward`]'s `w`, `[co, ci, kh, kw]`, from that of its output, `g`, `[n, co, out_h, out_w]`.
 pub fn backward_weight<T: Real>(x: &[T], g: &[T], c: &Conv) -> Vec<T> {
-    backward_weight_on(Isa::best(), x, g, c)
+    let isa = Isa::best();
+    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) {
+        return winograd::gradient(x, g, &shape, T::kernels(isa), transforms);
+    }
+    backward_weight_on(isa, x, g, c)
+}
+
+/// The shape of a convolution, or of the gradient of its input, and the inner loops for it, where Winograd's way is faster.
+fn by_winograd<T: Real>(
+    isa: Isa,
+    c: &Conv,
+    turned: bool,
+) -> Option<(winograd::Shape, &'static winograd::Transforms<T>)> {
+    if [c.kh, c.kw] != [3, 3] || c.stride != [1, 1] {
+        return None;
+    }
+    let shape = winograd_shape(c, turned);
+    T::transforms(isa).filter(|_| shape.suits(T::kernels(isa).lanes)).map(|transforms| (shape, transforms))
+}
+
+fn winograd_shape(c: &Conv, turned: bool) -> winograd::Shape {
+    let before = [c.pad[0] as isize, c.pad[2] as isize];
+    let (input, output) = ([c.h, c.w], [c.out_h(), c.out_w()]);
+    if turned {
+        let before = before.map(|pad| 2 - pad);
+        winograd::Shape { n: c.n, ci: c.co, co: c.ci, input: output, output: input, before }
+    } else {
+        winograd::Shape { n: c.n, ci: c.ci, co: c.co, input, output, before }
+    }
 }
 
 fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {

@@ -30,6 +30,12 @@ pub trait Vector: Copy {
     unsafe fn store_first(self, to: *mut Self::Elem, count: usize);
     /// `self * factor + sum`.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self - other`.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// `self * other`.
+    unsafe fn mul(self, other: Self) -> Self;
     /// Writes the transpose of a block of `rows` by `columns` elements (each at most `LANES`): element `(r, c)`,
     /// read from `from[r * stride + c]`, goes to `to[c * pitch + r]`. Of each of the `columns` rows of `to`, elements
     /// from `rows` to `LANES` become 0, or are left alone if `trim`.
@@ -101,6 +107,27 @@ impl<T: Real, const N: usize> Vector for Plain<T, N> {
     unsafe fn mul_add(mut self, factor: Self, sum: Self) -> Self {
         for i in 0..N {
             self.0[i] = self.0[i] * factor.0[i] + sum.0[i];
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn add(mut self, other: Self) -> Self {
+        for i in 0..N {
+            self.0[i] += other.0[i];
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn sub(mut self, other: Self) -> Self {
+        for i in 0..N {
+            self.0[i] -= other.0[i];
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn mul(mut self, other: Self) -> Self {
+        for i in 0..N {
+            self.0[i] *= other.0[i];
         }
         self
     }
@@ -183,6 +210,18 @@ mod x86 {
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
             unsafe { _mm512_fmadd_ps(self, factor, sum) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { _mm512_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { _mm512_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            unsafe { _mm512_mul_ps(self, other) }
         }
         #[inline(always)]
         unsafe fn transpose(
@@ -302,6 +341,18 @@ mod x86 {
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
             unsafe { _mm256_fmadd_ps(self, factor, sum) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { _mm256_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { _mm256_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            unsafe { _mm256_mul_ps(self, other) }
         }
         #[inline(always)]
         unsafe fn transpose(

@@ -1,0 +1,158 @@
+use super::*;
+use crate::tensor::cpu::conv::{self, Conv};
+use crate::tensor::cpu::dispatch::Isa;
+use proptest::prelude::*;
+
+/// Repeatable numbers of mean 0 and variance about 1.
+fn numbers(len: usize, salt: usize) -> Vec<f32> {
+    let mut state = salt as u64 * 0x9e37_79b9_7f4a_7c15 + 1;
+    let mut uniform = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1u64 << 24) as f64 - 0.5
+    };
+    (0..len).map(|_| (0..4).map(|_| uniform()).sum::<f64>() as f32 * 1.73).collect()
+}
+
+fn double(v: &[f32]) -> Vec<f64> {
+    v.iter().map(|&v| f64::from(v)).collect()
+}
+
+/// The root of the mean square.
+fn size(v: &[f64]) -> f64 {
+    (v.iter().map(|v| v * v).sum::<f64>() / v.len() as f64).sqrt()
+}
+
+/// The root of the mean square of the error, and the largest, in units of the size of `exact`.
+fn error(v: &[f32], exact: &[f64]) -> [f64; 2] {
+    assert_eq!(v.len(), exact.len());
+    let errors: Vec<f64> = v.iter().zip(exact).map(|(&a, b)| f64::from(a) - b).collect();
+    let largest = errors.iter().fold(0.0f64, |most, e| most.max(e.abs()));
+    [size(&errors) / size(exact), largest / size(exact)]
+}
+
+struct Case {
+    c: Conv,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    bias: Vec<f32>,
+    g: Vec<f32>,
+}
+
+impl Case {
+    fn new(c: Conv) -> Self {
+        Self {
+            x: numbers(c.n * c.ci * c.h * c.w, 1),
+            w: numbers(c.co * c.ci * 9, 2),
+            bias: numbers(c.co, 3),
+            g: numbers(c.n * c.co * c.out_h() * c.out_w(), 4),
+            c,
+        }
+    }
+
+    /// All three passes in double precision, the direct way.
+    fn exact(&self) -> [Vec<f64>; 3] {
+        let [x, w, bias, g] = [&self.x, &self.w, &self.bias, &self.g].map(|v| double(v));
+        let c = &self.c;
+        [conv::forward(&x, &w, Some(&bias), c), conv::backward_data(&g, &w, c), conv::backward_weight(&x, &g, c)]
+    }
+
+    fn direct(&self, isa: Isa) -> [Vec<f32>; 3] {
+        [
+            conv::forward_on(isa, &self.x, &self.w, Some(&self.bias), &self.c),
+            conv::backward_data_on(isa, &self.g, &self.w, &self.c),
+            conv::backward_weight_on(isa, &self.x, &self.g, &self.c),
+        ]
+    }
+
+    fn ours(&self, isa: Isa) -> [Vec<f32>; 3] {
+        let c = &self.c;
+        let (kernels, transforms) = (<f32 as conv::Kernel>::kernels(isa), f32::transforms(isa).unwrap());
+        let shape = conv::winograd_shape(c, false);
+        let turned = conv::winograd_shape(c, true);
+        let padded = |values: &[f32], len: usize| {
+            let mut padded = vec![0.0; len.next_multiple_of(kernels.lanes)];
+            padded[..values.len()].copy_from_slice(values);
+            padded
+        };
+        let forward = Weights::new(&self.w, [c.ci, c.co], false, kernels, transforms);
+        let back = Weights::new(&self.w, [c.co, c.ci], true, kernels, transforms);
+        [
+            run(&self.x, &forward, &padded(&self.bias, c.co), &shape, kernels, transforms),
+            run(&self.g, &back, &padded(&[], c.ci), &turned, kernels, transforms),
+            gradient(&self.x, &self.g, &shape, kernels, transforms),
+        ]
+    }
+}
+
+const PASSES: [&str; 3] = ["forward", "backward_data", "backward_weight"];
+
+fn conv(n: usize, [ci, co]: [usize; 2], [h, w]: [usize; 2], pad: [usize; 4]) -> Conv {
+    Conv { n, ci, h, w, co, kh: 3, kw: 3, stride: [1, 1], pad }
+}
+
+fn check(c: Conv) {
+    let case = Case::new(c);
+    let exact = case.exact();
+    for &isa in Isa::available() {
+        for ((pass, ours), exact) in PASSES.iter().zip(case.ours(isa)).zip(&exact) {
+            let [_, largest] = error(&ours, exact);
+            assert!(largest < 2e-5, "{pass} is off by {largest:e}, {isa:?}, {:?}", case.c);
+        }
+    }
+}
+
+#[test]
+fn shapes_of_the_networks_we_train() {
+    for c in [
+        conv(2, [16, 16], [32, 32], [1; 4]),
+        conv(3, [17, 20], [16, 16], [1; 4]),
+        conv(5, [16, 40], [8, 8], [1; 4]),
+        conv(9, [20, 16], [4, 4], [1; 4]),
+        conv(2, [32, 33], [28, 28], [1; 4]),
+        conv(3, [16, 16], [14, 14], [1; 4]),
+        conv(6, [16, 48], [7, 7], [1; 4]),
+        conv(1, [16, 16], [35, 35], [0; 4]),
+        conv(1, [70, 130], [9, 9], [2, 0, 1, 3]),
+        conv(1, [16, 16], [20, 150], [1; 4]),
+    ] {
+        check(c);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_shape_equals_the_direct_way(
+        n in 1usize..6, ci in 1usize..40, co in 1usize..40, h in 3usize..20, w in 3usize..40,
+        (top, bottom, left, right) in (0usize..3, 0usize..3, 0usize..3, 0usize..3),
+    ) {
+        check(conv(n, [ci, co], [h, w], [top, bottom, left, right]));
+    }
+}
+
+/// What the documentation says of errors: about twice those of the direct way, in the mean and at most.
+#[test]
+fn errors_are_about_twice_those_of_the_direct_way() {
+    for channels in [64, 128] {
+        let case = Case::new(conv(4, [channels, channels], [16, 16], [1; 4]));
+        let exact = case.exact();
+        let isa = Isa::best();
+        for (((pass, ours), direct), exact) in PASSES.iter().zip(case.ours(isa)).zip(case.direct(isa)).zip(&exact) {
+            let ([ours, largest], [direct, _]) = (error(&ours, exact), error(&direct, exact));
+            assert!(ours < 2.5 * direct, "{pass}: {ours:e} against {direct:e}");
+            assert!(ours < 1.5e-6 && largest < 2e-5, "{pass}: {ours:e}, at most {largest:e}");
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    let case = Case::new(conv(9, [20, 40], [14, 14], [1; 4]));
+    let with = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| case.ours(Isa::best()))
+    };
+    let one = with(1);
+    assert!(one == with(2), "1 and 2 threads differ");
+    assert!(one == with(5), "1 and 5 threads differ");
+}
