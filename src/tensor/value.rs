@@ -283,7 +283,10 @@ macro_rules! on_gpu {
         #[cfg(feature = "cuda")]
         let value: Option<crate::error::Result<_>> = if $x.has_kernels() { Some($value) } else { None };
         #[cfg(not(feature = "cuda"))]
-        let value: Option<crate::error::Result<_>> = None;
+        let value: Option<crate::error::Result<_>> = {
+            let _ = &$x;
+            None
+        };
         value
     }};
 }

@@ -6,7 +6,7 @@ use crate::tensor::cpu::pick;
 use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
-use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
+use crate::tensor::value::{from_cpu, on_gpu, typed, with_slice};
 use crate::tensor::{DType, Tensor};
 
 impl Tensor {
@@ -93,7 +93,7 @@ impl Tensor {
 
 /// `add_flat` of places that were taken: those of the largest along a dimension, none of them twice.
 #[cfg(feature = "cuda")]
-fn scattered(x: &Tensor, at: &Tensor, dims: &[usize]) -> Result<Raw> {
+fn scattered(x: &Tensor, at: &Tensor, dims: &[usize]) -> Result<crate::tensor::value::Raw> {
     let zeros = Tensor::zeros(dims, x.dtype(), x.device())?;
     cuda::scatter(zeros.raw().clone(), x.raw(), at.raw())
 }

@@ -105,7 +105,7 @@ impl Tensor {
                 return vjp(&y, incoming.grad, &inputs.iter().collect::<Vec<_>>(), true);
             }
             let y = incoming.output()?;
-            let fused = on_gpu!(
+            let fused: Option<Result<[Raw; 3]>> = on_gpu!(
                 x,
                 cuda::batch_norm_back(
                     x.raw(),
@@ -120,7 +120,7 @@ impl Tensor {
                 )
             );
             if let Some(grads) = fused {
-                return Ok(grads?.into_iter().map(|raw: Raw| Some(Tensor::from_raw(raw))).collect());
+                return Ok(grads?.into_iter().map(|raw| Some(Tensor::from_raw(raw))).collect());
             }
             let (dx, dg, db) = typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(y.raw(), |ys| with_slice::<T, _>(incoming.grad.raw(), |gs| {
                 with_slice::<T, _>(ga.raw(), |gas| with_slice::<T, _>(mu.raw(), |mus| with_slice::<T, _>(var.raw(), |vars| {
