@@ -6,7 +6,9 @@ use crate::tensor::cpu::pick;
 use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
-use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
+#[cfg(feature = "cuda")]
+use crate::tensor::value::Raw;
+use crate::tensor::value::{from_cpu, on_gpu, typed, with_slice};
 use crate::tensor::{DType, Tensor};
 
 impl Tensor {
