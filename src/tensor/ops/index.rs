@@ -6,6 +6,8 @@ use crate::tensor::cpu::pick;
 use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
+#[cfg(feature = "cuda")]
+use crate::tensor::value::Raw;
 use crate::tensor::value::{from_cpu, on_gpu, typed, with_slice};
 use crate::tensor::{DType, Tensor};
 
@@ -93,7 +95,7 @@ impl Tensor {
 
 /// `add_flat` of places that were taken: those of the largest along a dimension, none of them twice.
 #[cfg(feature = "cuda")]
-fn scattered(x: &Tensor, at: &Tensor, dims: &[usize]) -> Result<crate::tensor::value::Raw> {
+fn scattered(x: &Tensor, at: &Tensor, dims: &[usize]) -> Result<Raw> {
     let zeros = Tensor::zeros(dims, x.dtype(), x.device())?;
     cuda::scatter(zeros.raw().clone(), x.raw(), at.raw())
 }
