@@ -4,7 +4,7 @@ mod study;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -256,16 +256,45 @@ fn threads(arguments: &SessionArguments) -> Result<()> {
         .map_err(|error| Error::new(format!("cannot start {count} threads: {error}")))
 }
 
-/// Turns Ctrl-C into a request to stop after the current step; the second one ends the process.
-pub fn stop_on_interrupt(stop: &Stop) -> Result<()> {
-    let stop = stop.clone();
+/// Turns Ctrl-C, and the end of a terminal or of a scheduler's patience, into a request to stop after the current step. A person's
+/// second Ctrl-C ends the process. What is given is raised too when it was `SIGUSR1`, which schedulers send ahead of their limit.
+/// To be called before there are threads.
+pub fn stop_on_interrupt(stop: &Stop) -> Result<Stop> {
+    let (asked, late) = (stop.clone(), Stop::default());
+    // A scheduler's signal may reach a trial twice, by itself and by who started it; only a person means something by that.
+    let person = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     ctrlc::set_handler(move || {
-        if stop.raised() {
+        if asked.raised() && person {
             std::process::exit(130);
         }
-        stop.raise();
+        asked.raise();
     })
-    .map_err(|error| Error::new(format!("cannot listen for Ctrl-C: {error}")))
+    .map_err(|error| Error::new(format!("cannot listen for Ctrl-C: {error}")))?;
+    stop_ahead(stop, &late)?;
+    Ok(late)
+}
+
+#[cfg(unix)]
+fn stop_ahead(stop: &Stop, late: &Stop) -> Result<()> {
+    use nix::sys::signal::{SigSet, Signal};
+    let mut ahead = SigSet::empty();
+    ahead.add(Signal::SIGUSR1);
+    // Held back from all threads, of which one waits for it.
+    ahead.thread_block().map_err(|error| Error::new(format!("cannot listen for signals: {error}")))?;
+    let (stop, late) = (stop.clone(), late.clone());
+    let wait = move || {
+        while ahead.wait().is_ok() {
+            late.raise();
+            stop.raise();
+        }
+    };
+    let started = std::thread::Builder::new().name("signals".into()).spawn(wait);
+    started.map(drop).map_err(|error| Error::new(format!("cannot listen for signals: {error}")))
+}
+
+#[cfg(not(unix))]
+fn stop_ahead(_: &Stop, _: &Stop) -> Result<()> {
+    Ok(())
 }
 
 /// A run as the script's outside: prints to the terminal, keeps what is worth keeping.
@@ -345,13 +374,13 @@ struct Prepared {
 }
 
 fn run_script(arguments: RunArguments) -> std::result::Result<(), Failure> {
+    let stop = Stop::default();
+    stop_on_interrupt(&stop)?;
     let prepared = match &arguments.resume {
         Some(dir) => resumed(dir)?,
         None => prepared(&arguments)?,
     };
     threads(&arguments.session)?;
-    let stop = Stop::default();
-    stop_on_interrupt(&stop)?;
     let terminal = Arc::new(Terminal::new(Manner::choose(arguments.quiet)));
     let run = Arc::new(prepared.run);
     let events = arguments.tensorboard.then(|| Arc::new(Tensorboard::new(run.clone())));
@@ -522,8 +551,8 @@ fn compare(a: &Path, b: &Path) -> Result<()> {
 
 fn study(what: study::StudyCommand) -> Result<()> {
     let stop = Stop::default();
-    stop_on_interrupt(&stop)?;
-    study::main(what, &stop)
+    let late = stop_on_interrupt(&stop)?;
+    study::main(what, &stop, &late)
 }
 
 fn rewrite_report(run_dir: &Path) -> Result<()> {

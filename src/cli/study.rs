@@ -4,15 +4,18 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use console::{Term, truncate_str};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::progress::Stop;
 use crate::script;
 use crate::study::export::Format;
+use crate::study::place::{self, Place};
 use crate::study::plan::{self, Choice};
-use crate::study::runner::{Running, State, Watcher};
-use crate::study::{self, Asked, Study, table};
+use crate::study::state::{State, Watcher};
+use crate::study::{self, Asked, Study, slurm, table, task};
+use crate::terminal::Manner;
 
 /// What can be done with studies.
 #[derive(Subcommand)]
@@ -70,6 +73,28 @@ pub enum StudyCommand {
         #[command(flatten)]
         place: PlaceArguments,
     },
+    /// Shows how a study stands until nothing is at work on it, here or with Slurm
+    Watch {
+        /// Its name
+        name: String,
+        /// Where it lies
+        #[command(flatten)]
+        place: PlaceArguments,
+    },
+    /// Takes back what Slurm holds of a study
+    Cancel {
+        /// Its name
+        name: String,
+        /// Where it lies
+        #[command(flatten)]
+        place: PlaceArguments,
+    },
+    /// Runs one task of a job array: what Slurm calls
+    #[command(hide = true)]
+    Task {
+        /// The folder of the array
+        array: PathBuf,
+    },
     /// Runs what is missing of a study
     Resume {
         /// Its name
@@ -115,11 +140,14 @@ pub struct RunArguments {
 /// How trials are run.
 #[derive(Args)]
 pub struct HowArguments {
-    /// Trials at a time
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Where: local, each trial in a process of its own, or slurm
+    #[arg(long, value_name = "PLACE", default_value = "local")]
+    on: String,
+    /// Trials at a time; one on this machine if left out, as many as a cluster gives
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
-    /// Threads of all trials together; all cores if left out
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Threads of all trials together, on this machine; all cores if left out
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
     /// Runs trials again that are done
     #[arg(long)]
@@ -139,6 +167,41 @@ pub struct HowArguments {
     /// Devices that trials take turns on: cuda:0,cuda:1
     #[arg(long, value_name = "DEVICE,DEVICE", value_delimiter = ',')]
     devices: Vec<String>,
+    #[command(flatten)]
+    slurm: SlurmArguments,
+}
+
+/// What Slurm is asked for.
+#[derive(Args)]
+#[command(next_help_heading = "With --on slurm")]
+pub struct SlurmArguments {
+    /// The partition
+    #[arg(long)]
+    partition: Option<String>,
+    /// The account
+    #[arg(long)]
+    account: Option<String>,
+    /// How long a trial may run before it saves and waits for its next turn: 30 (minutes), 2:00:00, 1-00:00:00
+    #[arg(long)]
+    time: Option<String>,
+    /// GPUs of each trial
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    gpus: usize,
+    /// Cores of each trial; one if left out
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    cores: usize,
+    /// Seconds before the end of --time at which a trial saves; 60 if left out
+    #[arg(long, value_name = "S")]
+    grace: Option<u64>,
+    /// A word for sbatch besides: --sbatch=--qos=low
+    #[arg(long, value_name = "WORD")]
+    sbatch: Vec<String>,
+    /// What the shell of a job does first: 'module load cuda'
+    #[arg(long, value_name = "COMMAND", default_value = "", hide_default_value = true)]
+    setup: String,
+    /// Returns as soon as Slurm has the trials; `fewlab study watch` waits later
+    #[arg(long)]
+    no_wait: bool,
 }
 
 /// Where studies lie.
@@ -187,11 +250,11 @@ fn seeds(text: &str) -> std::result::Result<Vec<u64>, String> {
     }
 }
 
-/// Does what was asked; `stop` is raised by Ctrl-C.
+/// Does what was asked; `stop` is raised by Ctrl-C and its like, and `late` with it by the signal of a scheduler whose limit is near.
 ///
 /// # Errors
 /// It cannot be done, or was interrupted.
-pub fn main(command: StudyCommand, stop: &Stop) -> Result<()> {
+pub fn main(command: StudyCommand, stop: &Stop, late: &Stop) -> Result<()> {
     match command {
         StudyCommand::Run(arguments) => run(&arguments, stop),
         StudyCommand::List { place } => list(&place.root),
@@ -212,6 +275,23 @@ pub fn main(command: StudyCommand, stop: &Stop) -> Result<()> {
             let study = Study::open(&place.root, &name)?;
             go(&study, &how, stop)?;
             show(&study, None, &[], None)
+        }
+        StudyCommand::Watch { name, place } => {
+            let study = Study::open(&place.root, &name)?;
+            study.watch(stop, &mut Live::new())?;
+            show(&study, None, &[], None)
+        }
+        StudyCommand::Cancel { name, place } => {
+            let count = Study::open(&place.root, &name)?.cancel()?;
+            say(&format!("{count} trials were with Slurm"));
+            Ok(())
+        }
+        StudyCommand::Task { array } => {
+            let index = slurm::own_index().ok_or_else(|| {
+                Error::new("this is no task of a job array: `SLURM_ARRAY_TASK_ID` is not set")
+                    .help("`fewlab study run SCRIPT --on slurm` makes one")
+            })?;
+            task::run(&array, index, stop, late)
         }
     }
 }
@@ -249,20 +329,39 @@ fn run(arguments: &RunArguments, stop: &Stop) -> Result<()> {
 }
 
 fn go(study: &Study, how: &HowArguments, stop: &Stop) -> Result<()> {
-    let running = Running {
+    let slurm = &how.slurm;
+    let asked = place::Asked {
+        on: how.on.clone(),
         jobs: how.jobs,
         threads: how.threads,
         again: how.again,
         failed: how.failed,
-        memory: how.memory.map(Running::gigabytes),
+        memory: how.memory,
         seconds: how.seconds,
         within: how.within,
         devices: how.devices.clone(),
-        program: PathBuf::new(),
+        partition: slurm.partition.clone(),
+        account: slurm.account.clone(),
+        time: slurm.time.clone(),
+        gpus: slurm.gpus,
+        cores: slurm.cores,
+        grace: slurm.grace,
+        sbatch: slurm.sbatch.clone(),
+        setup: slurm.setup.clone(),
+        leave: slurm.no_wait,
     };
-    let mut lines = Lines { done: None };
-    let ended = study.run(&running, stop, &mut lines)?;
-    lines.note(&format!("{} trials ran, {} were there already, {} failed", ended.ran, ended.known, ended.failed));
+    let (place, running) = asked.checked()?;
+    if place == Place::Here {
+        return Err(Error::new("a command has no process to run trials in").help("`--on` is `local` or `slurm`"));
+    }
+    let mut live = Live::new();
+    let ended = study.run(&running, stop, &mut live);
+    live.close();
+    let ended = ended?;
+    if running.leave {
+        return Ok(());
+    }
+    live.note(&format!("{} trials ran, {} were there already, {} failed", ended.ran, ended.known, ended.failed));
     Ok(())
 }
 
@@ -301,22 +400,55 @@ fn show(study: &Study, metric: Option<&str>, by: &[String], better: Option<&str>
     Ok(())
 }
 
-/// A line for each trial that ends.
-struct Lines {
+/// A study as it runs: a table that is drawn over itself on a terminal, else a line for each trial that ends.
+struct Live {
+    term: Option<Term>,
+    /// Lines of the table that stands there now.
+    drawn: usize,
     done: Option<usize>,
 }
 
-impl Watcher for Lines {
+impl Live {
+    fn new() -> Self {
+        let term = (Manner::choose(false) == Manner::Bars).then(Term::stderr);
+        Self { term, drawn: 0, done: None }
+    }
+
+    /// Takes the table away; what has ended is shown in another way.
+    fn close(&mut self) {
+        if let Some(term) = &self.term {
+            // A terminal that went away is no reason to stop the study; as below.
+            let _ = term.clear_last_lines(self.drawn);
+        }
+        self.drawn = 0;
+    }
+}
+
+impl Watcher for Live {
     fn state(&mut self, state: &State) {
         let done = state.ended();
-        if self.done.is_some_and(|before| before != done) {
-            self.note(&state.line());
-        }
-        self.done = Some(done);
+        let before = self.done.replace(done);
+        let Some(term) = self.term.clone() else {
+            if before.is_some_and(|before| before != done) {
+                self.note(&state.line());
+            }
+            return;
+        };
+        let (rows, columns) = term.size();
+        let text = script::study_state_text(state);
+        let lines: Vec<_> = text
+            .lines()
+            .take(usize::from(rows).saturating_sub(1).max(1))
+            .map(|line| truncate_str(line, usize::from(columns), "…"))
+            .collect();
+        self.close();
+        let _ = term.write_str(&(lines.join("\n") + "\n"));
+        self.drawn = lines.len();
     }
 
     fn note(&mut self, text: &str) {
-        // As above.
+        self.close();
+        // Nobody may be reading any more.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 }

@@ -1,10 +1,12 @@
 //! Lines that start with `%`, cells that start with `%%`, and `name?`: what a notebook understands beside the language.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 use super::timing::{seconds, timeit};
 use super::{Notebook, Outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, file};
 use crate::options::Value;
 use crate::script::complete::Suggestion;
 use crate::script::{Diagnostic, Display, display};
@@ -61,6 +63,12 @@ pub const MAGICS: &[Magic] = &[
         usage: "%%capture [NAME]",
         doc: "Evaluates the cell and keeps what it prints in a variable instead of showing it.",
         run: capture,
+    },
+    Magic {
+        name: "writefile",
+        usage: "%%writefile [-a] FILE",
+        doc: "Writes the rest of the cell into a file: a script for a study. With -a at its end.",
+        run: write_file,
     },
     Magic { name: "html", usage: "%%html", doc: "Shows the rest of the cell as HTML.", run: html },
     Magic { name: "help", usage: "%help [NAME]", doc: "Shows the manual, or the page of a name.", run: help },
@@ -318,6 +326,31 @@ fn capture(notebook: &mut Notebook, name: &str, call: &Call) -> Answer {
     if !variable.is_empty() {
         notebook.session.set_value(&variable, &Value::Text(said));
     }
+    Ok(Outcome::default())
+}
+
+fn write_file(notebook: &mut Notebook, _: &str, call: &Call) -> Answer {
+    let (append, name) = match call.rest.strip_prefix("-a").filter(|rest| rest.starts_with(char::is_whitespace)) {
+        Some(rest) => (true, rest.trim()),
+        None => (false, call.rest.as_str()),
+    };
+    if name.is_empty() {
+        return Err(Error::new("`%%writefile` was given no file")
+            .help("its path goes there: `%%writefile trial.rhai`")
+            .into());
+    }
+    let path = Path::new(name.trim_matches(['"', '\'']));
+    let known = path.exists();
+    let mut open = std::fs::OpenOptions::new();
+    open.create(true).write(true).append(append).truncate(!append);
+    let written = open.open(path).and_then(|mut made| made.write_all(call.body.clone().unwrap_or_default().as_bytes()));
+    written.map_err(|error| file(path, "write", error))?;
+    let did = match (known, append) {
+        (false, _) => "wrote",
+        (true, true) => "wrote to the end of",
+        (true, false) => "wrote over",
+    };
+    say(notebook, &format!("{did} {}", path.display()));
     Ok(Outcome::default())
 }
 

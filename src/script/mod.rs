@@ -39,7 +39,7 @@ pub use diagnostic::Diagnostic;
 pub use display::Display;
 pub use host::{Front, Given, Host, Mute};
 pub use session::Session;
-pub use show::{study_table_text, study_text};
+pub use show::{study_state_text, study_table_text, study_text};
 
 /// The version of Rhai that scripts are written in.
 pub const LANGUAGE_VERSION: &str = "1.27";

@@ -1,7 +1,8 @@
 //! What a study will take, said as early as it can be known, and the refusal of what cannot fit.
 
 use super::child::{self, bytes};
-use super::runner::{Live, Running};
+use super::runner::Running;
+use super::state::Live;
 use crate::error::{Error, Result};
 
 /// Seconds as people write them: `41 s`, `5 min 44 s`, `1 h 02 min`.
@@ -69,7 +70,9 @@ impl Costs {
     /// # Errors
     /// It cannot: which of memory and time, by how much, and what would fit.
     pub fn fits(&self, running: &Running, left: usize, jobs: usize, lives: &[Live]) -> Result<()> {
-        self.fits_in(running, left, jobs, lives, child::machine_memory().map(|(total, _)| total))
+        // A scheduler's machines are not this one, and it keeps its own account of their memory.
+        let machine = if running.slurm.is_some() { None } else { child::machine_memory().map(|(total, _)| total) };
+        self.fits_in(running, left, jobs, lives, machine)
     }
 
     fn fits_in(&self, running: &Running, left: usize, jobs: usize, lives: &[Live], machine: Option<u64>) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! A trial is a script with its parameters and a seed; [`plan`] expands what was asked for into trials, [`record`] keeps them all in
 //! one SQLite file, [`runner`] runs what is missing, each in a process of its own ([`child`]) or as a task of a
-//! cluster ([`slurm`]). What a trial found is read from its folder ([`outcome`]), never passed by memory, so nothing that
+//! cluster ([`slurm`], [`task`]), where [`place`] says; [`state`] is how it stands meanwhile. What a trial found is read from its folder ([`outcome`]), never passed by memory, so nothing that
 //! is killed takes a finished trial along. [`stats`], [`table`], [`compare`] say what came out; [`plot`] and [`page`] show it.
 //!
 //! It knows nothing of scripts but their text: running one in this process is a function that the caller brings.
@@ -12,15 +12,21 @@ pub mod compare;
 pub mod estimate;
 pub mod export;
 pub mod identity;
+pub mod lease;
 pub mod outcome;
 pub mod page;
+pub mod place;
 pub mod plan;
 pub mod plot;
 pub mod record;
 pub mod runner;
+pub mod slurm;
+pub mod state;
 pub mod stats;
 pub mod table;
+pub mod task;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -28,7 +34,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use identity::Scripts;
 use plan::Setting;
-use record::{Kept, Record, Reported, Trial, Wanted};
+use record::{Kept, Record, Reported, Status, Trial, Wanted};
+use slurm::Queued;
 
 /// The folder that studies lie in, unless another one is given.
 pub const FOLDER: &str = "studies";
@@ -238,24 +245,41 @@ impl Study {
     /// # Errors
     /// The record cannot be written.
     pub fn collect(&self) -> Result<()> {
+        self.collected().map(drop)
+    }
+
+    /// The same, and what Slurm holds of the trials.
+    fn collected(&self) -> Result<BTreeMap<u64, Queued>> {
         let mut record = self.record()?;
-        for trial in record.trials(self.about.id)? {
-            let ended =
-                matches!(trial.status, record::Status::Finished | record::Status::Failed | record::Status::Stopped);
-            if ended || trial.borrowed {
-                continue;
-            }
-            if let Some(found) = outcome::collect(&trial.folder)? {
-                record.keep(trial.id, &found)?;
-            } else {
-                let status =
-                    if outcome::at_work(&trial.folder) { record::Status::Running } else { record::Status::Pending };
-                if status != trial.status {
-                    record.mark(trial.id, status)?;
-                }
+        let trials = record.trials(self.about.id)?;
+        let open: Vec<&Trial> = trials.iter().filter(|trial| !trial.status.is_over() && !trial.borrowed).collect();
+        if open.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let queue = slurm::queue(self);
+        for trial in open {
+            let queued = queue.as_ref().map(|queue| queue.get(&trial.number));
+            let status = match queued {
+                // What is with Slurm, or may be, is over when its folder says so, and not before.
+                Ok(Some(_)) | Err(_) if !outcome::is_over(&trial.folder) => match queued {
+                    Ok(Some(queued)) if queued.runs => Status::Running,
+                    Ok(_) => Status::Pending,
+                    Err(_) => trial.status,
+                },
+                _ => match outcome::collect(&trial.folder)? {
+                    Some(found) => {
+                        record.keep(trial.id, &found)?;
+                        continue;
+                    }
+                    None if outcome::at_work(&trial.folder) => Status::Running,
+                    None => Status::Pending,
+                },
+            };
+            if status != trial.status {
+                record.mark(trial.id, status)?;
             }
         }
-        Ok(())
+        queue
     }
 
     /// Its trials, in order.

@@ -103,6 +103,11 @@ pub fn at_work(folder: &Path) -> bool {
     }
 }
 
+/// Whether whoever watched the trial has said that nothing more will come of it.
+pub fn is_over(folder: &Path) -> bool {
+    Outcome::read(folder).is_some_and(|outcome| Status::of(&outcome.status).is_over())
+}
+
 /// Reads a trial's folder. Nothing while the trial is at work or was never begun; a trial that was killed with whoever watched
 /// it counts as interrupted, unless its script had come to its end.
 ///

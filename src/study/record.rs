@@ -18,7 +18,7 @@
 //! killed at any moment loses nothing that was finished: the next one that opens the study copies it. SQLite's write-ahead
 //! log lets several processes of *one machine* read and write at once. Over a network file system its shared memory does
 //! not work, so tasks of a cluster never open the record: each writes into its own trial folder, and whoever watches or resumes
-//! the study, on one machine at a time, copies from there.
+//! the study, on one machine at a time ([`lease`]), copies from there.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +28,7 @@ use serde_json::{Map, Value};
 
 use super::outcome::{Collected, Outcome};
 use super::plan::Setting;
+use super::{child, lease, slurm};
 use crate::error::{Error, Result, file};
 
 /// The version of the tables. A record of an older version is brought up to it; one of a newer is refused.
@@ -82,6 +83,11 @@ impl Status {
             Self::Interrupted => "interrupted",
             Self::Stopped => "stopped",
         }
+    }
+
+    /// Whether nothing more will come of the trial.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Stopped)
     }
 
     pub(super) fn of(word: &str) -> Self {
@@ -218,11 +224,17 @@ impl Record {
         std::fs::create_dir_all(root).map_err(|error| file(root, "make the folder", error))?;
         let path = root.join("record.sqlite");
         let told = |error: rusqlite::Error| file(&path, "open", error);
+        let shared = slurm::network_file_system(root).is_some();
+        if shared {
+            lease::take(root, &child::host().unwrap_or_default())?;
+        }
         let mut file = Connection::open(&path).map_err(told)?;
         file.busy_timeout(Duration::from_secs(60)).map_err(told)?;
-        file.pragma_update(None, "journal_mode", "WAL").map_err(told)?;
-        // A power cut may take the last transactions, which are copied again from the folders; it cannot damage the file.
-        file.pragma_update(None, "synchronous", "NORMAL").map_err(told)?;
+        // A power cut may take the last transactions of a write-ahead log, which are copied again from the folders; it cannot damage
+        // the file.
+        let (journal, synchronous) = if shared { ("DELETE", "FULL") } else { ("WAL", "NORMAL") };
+        file.pragma_update(None, "journal_mode", journal).map_err(told)?;
+        file.pragma_update(None, "synchronous", synchronous).map_err(told)?;
         file.pragma_update(None, "foreign_keys", true).map_err(told)?;
         let tables = file.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
         let version: i64 = tables.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;

@@ -1,4 +1,6 @@
-//! Runs what a study still lacks, on this machine.
+//! Runs what a study still lacks: in a pool of processes, in this one, or with a scheduler ([`cluster`]).
+
+mod cluster;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use super::estimate::Costs;
 use super::identity::{self, Scripts};
 use super::outcome::{self, Outcome};
 use super::record::{Record, Status, Trial};
-use super::{Halving, Study, plan, stats};
+use super::state::{Live, State, Watcher, live, reached, said};
+use super::{Halving, Study, plan, slurm, stats};
 use crate::error::{Error, Result};
 use crate::progress::Stop;
 
@@ -36,89 +39,11 @@ pub struct Running {
     pub devices: Vec<String>,
     /// The `fewlab` program; this one when empty.
     pub program: PathBuf,
+    /// What Slurm is asked for, when trials are its jobs.
+    pub slurm: Option<slurm::Limits>,
+    /// Whether nobody waits for what Slurm has been given.
+    pub leave: bool,
 }
-
-impl Running {
-    /// Gigabytes as bytes.
-    pub fn gigabytes(count: f64) -> u64 {
-        (count * 1e9) as u64
-    }
-}
-
-/// A trial at work.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Live {
-    /// Its number.
-    pub number: u64,
-    /// Its parameters and seed in a line.
-    pub said: String,
-    /// What it does: `3-gan`.
-    pub stage: String,
-    /// Steps done.
-    pub step: u64,
-    /// Steps in all; 0 when not known.
-    pub of: u64,
-    /// Seconds since it began.
-    pub seconds: f64,
-    /// Seconds that the stage still needs.
-    pub left: Option<f64>,
-    /// The last value of each reported name.
-    pub latest: Vec<(String, f64)>,
-    /// The most memory so far, in bytes.
-    pub peak: Option<u64>,
-}
-
-/// How a study stands while it runs.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct State {
-    /// Its name.
-    pub study: String,
-    /// Trials in all.
-    pub total: usize,
-    /// Trials that finished.
-    pub finished: usize,
-    /// Trials that failed.
-    pub failed: usize,
-    /// Trials that were stopped because others were better.
-    pub stopped: usize,
-    /// Trials at work.
-    pub running: Vec<Live>,
-    /// What it will take, in words, once that is known.
-    pub estimate: Option<String>,
-}
-
-impl State {
-    /// Trials that are over, however they ended.
-    pub fn ended(&self) -> usize {
-        self.finished + self.failed + self.stopped
-    }
-
-    /// How it stands, in a line.
-    pub fn line(&self) -> String {
-        let mut said = format!("{}: {} of {} trials done", self.study, self.finished, self.total);
-        for (count, word) in [(self.failed, "failed"), (self.stopped, "stopped")] {
-            if count > 0 {
-                said.push_str(&format!(", {count} {word}"));
-            }
-        }
-        if let (Some(estimate), true) = (&self.estimate, self.ended() < self.total) {
-            said.push_str(&format!("; {estimate} to go"));
-        }
-        said
-    }
-}
-
-/// Who watches a study.
-pub trait Watcher {
-    /// Something changed; called a few times a second at most.
-    fn state(&mut self, _state: &State) {}
-    /// A line for the person.
-    fn note(&mut self, _text: &str) {}
-}
-
-/// Watches nothing.
-pub struct Unseen;
-impl Watcher for Unseen {}
 
 /// Runs a trial in this process: what it is given, and the folder it works in.
 pub type Here<'a> = &'a mut dyn FnMut(&Trial, &Path) -> Result<Outcome>;
@@ -215,6 +140,13 @@ impl<'a> Runner<'a> {
     }
 
     fn run(mut self) -> Result<Ended> {
+        if self.running.slurm.is_none() || self.running.again || self.running.failed {
+            self.nobody_else()?;
+        }
+        if self.running.leave && self.study.halving().is_some() {
+            return Err(Error::new("`study::halving` compares trials on the way, so somebody must wait for them")
+                .help("leave out `wait: false`; an interrupted study goes on when it is run again"));
+        }
         if self.running.again || self.running.failed {
             for trial in self.study.trials()? {
                 if self.running.again || trial.status == Status::Failed {
@@ -235,6 +167,17 @@ impl<'a> Runner<'a> {
         result?;
         let failed = self.study.trials()?.iter().filter(|trial| trial.status == Status::Failed).count();
         Ok(Ended { ran: self.ran, known, failed })
+    }
+
+    /// Refuses to run what a scheduler holds.
+    fn nobody_else(&self) -> Result<()> {
+        let held = slurm::queue(self.study)?.len();
+        if held == 0 {
+            return Ok(());
+        }
+        let name = self.study.name();
+        Err(Error::new(format!("Slurm holds {held} trials of `{name}`"))
+            .help(format!("`fewlab study watch {name}` shows them, `fewlab study cancel {name}` takes them back")))
     }
 
     /// Puts a trial's old folder aside, so that it starts anew.
@@ -310,7 +253,11 @@ impl<'a> Runner<'a> {
             return Ok(());
         }
         self.foresee(missing.len(), &[])?;
-        if self.here.is_some() { self.in_turn(&missing) } else { self.pool(&missing, until) }
+        match (&self.running.slurm, self.here.is_some()) {
+            (Some(limits), _) => self.cluster(&missing, until, limits),
+            (None, true) => self.in_turn(&missing),
+            (None, false) => self.pool(&missing, until),
+        }
     }
 
     fn in_turn(&mut self, trials: &[Trial]) -> Result<()> {
@@ -347,6 +294,7 @@ impl<'a> Runner<'a> {
         let threads = (if self.running.threads > 0 { self.running.threads } else { cores } / self.jobs).max(1);
         let program =
             if self.running.program.as_os_str().is_empty() { child::program()? } else { self.running.program.clone() };
+        let devices = self.devices();
         let queue = Mutex::new((0..trials.len()).collect::<VecDeque<usize>>());
         let halt = Stop::default();
         let (tell, told) = mpsc::channel::<Event>();
@@ -354,8 +302,11 @@ impl<'a> Runner<'a> {
             let trial = &trials[index];
             let mut words = self.study.words(trial);
             words.extend(["--threads".into(), threads.to_string()]);
-            if let Some(device) = self.running.devices.get(slot % self.running.devices.len().max(1)) {
-                words.extend(["--device".into(), device.clone()]);
+            if let Some(device) = devices.get(slot % devices.len().max(1)) {
+                match words.iter().position(|word| word == "--device") {
+                    Some(at) => words[at + 1].clone_from(device),
+                    None => words.extend(["--device".into(), device.clone()]),
+                }
             }
             Job {
                 program: program.clone(),
@@ -391,6 +342,16 @@ impl<'a> Runner<'a> {
             halt.raise();
             outcome
         })
+    }
+
+    /// The devices that trials take turns on: those asked for, or each GPU where there are several and trials run side by side.
+    fn devices(&self) -> Vec<String> {
+        let free =
+            self.running.devices.is_empty() && self.jobs > 1 && matches!(self.study.device(), "auto" | "" | "cuda");
+        match crate::tensor::gpu_count() {
+            count if free && count > 1 => (0..count).map(|gpu| format!("cuda:{gpu}")).collect(),
+            _ => self.running.devices.clone(),
+        }
     }
 
     fn listen(
@@ -532,36 +493,16 @@ impl<'a> Runner<'a> {
         }
         self.last = Some(Instant::now());
         let trials = self.study.trials()?;
-        let count = |status| trials.iter().filter(|trial| trial.status == status).count();
         let left = trials.iter().filter(|trial| !ended(trial)).count();
-        let state = State {
-            study: self.study.name().to_string(),
-            total: trials.len(),
-            finished: count(Status::Finished),
-            failed: count(Status::Failed),
-            stopped: count(Status::Stopped),
-            estimate: self.costs.said(left, self.jobs, running),
-            running: running.to_vec(),
-        };
+        let estimate = self.costs.said(left, self.jobs, running);
+        let state = State { estimate, ..State::of(self.study.name(), &trials, running.to_vec()) };
         self.watcher.state(&state);
         Ok(())
     }
 }
 
 fn ended(trial: &Trial) -> bool {
-    matches!(trial.status, Status::Finished | Status::Failed | Status::Stopped)
-}
-
-/// A trial in a line.
-pub fn said(trial: &Trial) -> String {
-    format!("{} seed={}", plan::said(&trial.params), trial.seed)
-}
-
-/// The first value of `metric` at `step` or later that a trial has reported.
-fn reached(folder: &Path, metric: &str, step: u64) -> Option<f64> {
-    let (values, _) = outcome::reported(&outcome::run_of(folder)?);
-    let later = values.into_iter().filter(|value| value.name == metric && value.step >= step);
-    later.min_by_key(|value| value.step).map(|value| value.value)
+    trial.status.is_over()
 }
 
 fn watched(job: &Job, trial: &Trial, until: Until<'_>, halt: &Stop, tell: impl Fn(Live)) -> Result<Option<Outcome>> {
@@ -585,41 +526,4 @@ fn watched(job: &Job, trial: &Trial, until: Until<'_>, halt: &Stop, tell: impl F
             _ => Verdict::Go,
         }
     })
-}
-
-/// What a trial's run says of where it is.
-fn live(trial: &Trial, dir: &Path, seconds: f64, peak: Option<u64>) -> Live {
-    let mut live = Live { number: trial.number, said: said(trial), seconds, peak, ..Live::default() };
-    let (mut from, mut began) = (0, 0.0);
-    for line in outcome::lines(&dir.join("records.jsonl")) {
-        if line["record"] == "begin" {
-            live.stage = line["data"]["stage"].as_str().unwrap_or_default().into();
-            live.of = line["data"]["of"].as_u64().unwrap_or(0);
-            from = line["data"]["from"].as_u64().unwrap_or(0);
-            began = line["time"].as_f64().unwrap_or(0.0);
-        }
-    }
-    let mut latest: Vec<(String, f64)> = Vec::new();
-    let mut heard = began;
-    for line in outcome::lines(&dir.join("metrics.jsonl")) {
-        if line["kind"] == "step" {
-            if line["stage"] == live.stage.as_str() {
-                live.step = line["step"].as_u64().unwrap_or(0);
-                heard = line["time"].as_f64().unwrap_or(0.0);
-            }
-            continue;
-        }
-        for (name, value) in line["values"].as_object().into_iter().flatten() {
-            let Some(value) = crate::run::record::read_number(value) else { continue };
-            match latest.iter_mut().find(|(known, _)| known == name) {
-                Some(known) => known.1 = value,
-                None => latest.push((name.clone(), value)),
-            }
-        }
-    }
-    if live.step > from && live.of > live.step && heard > began {
-        live.left = Some((heard - began) / (live.step - from) as f64 * (live.of - live.step) as f64);
-    }
-    live.latest = latest;
-    live
 }

@@ -76,3 +76,15 @@ pub fn device_name(device: &Device) -> String {
         candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
 }
+
+/// How many GPUs this program may use; none when it was built without CUDA. No GPU is opened for it.
+pub fn gpu_count() -> usize {
+    if !candle_core::utils::cuda_is_available() {
+        return 0;
+    }
+    let there = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, |entries| entries.flatten().count());
+    match std::env::var("CUDA_VISIBLE_DEVICES") {
+        Ok(chosen) => chosen.split(',').filter(|gpu| !gpu.trim().is_empty()).count(),
+        Err(_) => there,
+    }
+}

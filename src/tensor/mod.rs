@@ -19,7 +19,7 @@ mod value;
 mod weights;
 
 pub use candle_core::{DType, Device};
-pub use device::{about_gpu, device, device_name};
+pub use device::{about_gpu, device, device_name, gpu_count};
 pub use grad::{grad, no_grad, recording, vjp};
 pub use mapped::Mapped;
 pub use ops::conv::Padding;

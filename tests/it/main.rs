@@ -24,6 +24,8 @@ mod metric_properties;
 mod readme;
 mod scripting;
 mod scripts;
+#[cfg(unix)]
+mod slurm;
 mod study;
 mod suite;
 mod tables;

@@ -21,7 +21,7 @@ use crate::progress::Picture;
 use crate::script::display::rounded;
 use crate::script::page::Cell;
 pub(super) use study::state as study_state;
-pub use study::{study_table_text, study_text};
+pub use study::{study_state_text, study_table_text, study_text};
 pub(super) use value::{array, map};
 
 /// Images side by side, each made large enough to be seen; about as many across as down for 0 columns.

@@ -6,7 +6,7 @@ use crate::script::page::{Cell, Page, Table};
 use crate::study::compare::number;
 use crate::study::estimate::time;
 use crate::study::record::{Status, Trial};
-use crate::study::runner::State;
+use crate::study::state::State;
 use crate::study::table::{self, Row};
 use crate::study::{Study, child, plan};
 
@@ -107,6 +107,11 @@ pub(in crate::script) fn state(state: &State) -> Display {
 /// A study's trials as text.
 pub fn study_text(study: &Study) -> String {
     study.full().text
+}
+
+/// A study while it runs, as text.
+pub fn study_state_text(now: &State) -> String {
+    state(now).text
 }
 
 /// A study's table as text.

@@ -69,11 +69,11 @@ crate::options! {
 crate::options! {
     /// Options of `run` of a study.
     pub struct RunOptions("run") {
-        /// Where: `"local"`, each trial in a process of its own; `"here"`, one after the other in this one.
+        /// Where: `"local"`, each trial in a process of its own; `"here"`, one after the other in this one; `"slurm"`, on a cluster.
         pub on: String = "local".into(),
-        /// Trials at a time.
-        pub jobs: usize = 1,
-        /// Threads of all trials together; 0 for all cores.
+        /// Trials at a time; 0 for one on this machine, for as many as a cluster gives.
+        pub jobs: usize = 0,
+        /// Threads of all trials together, with `"local"`; 0 for all cores.
         pub threads: usize = 0,
         /// Runs trials again that are done; what they left is put aside.
         pub again: bool = false,
@@ -85,8 +85,27 @@ crate::options! {
         pub seconds: Option<f64> = None,
         /// Seconds that the whole study may take: it is refused, or ends, as soon as its estimate is above.
         pub within: Option<f64> = None,
-        /// Devices that trials take turns on, such as `["cuda:0", "cuda:1"]`; the study's own if empty.
+        /// Devices that trials take turns on, with `"local"`, such as `["cuda:0", "cuda:1"]`; if empty, each GPU where several trials
+        /// run side by side and there are several, else the study's own.
         pub devices: Vec<String> = Vec::new(),
+        /// Slurm's partition.
+        pub partition: Option<String> = None,
+        /// Slurm's account.
+        pub account: Option<String> = None,
+        /// How long Slurm may let a trial run before it saves and waits for its next turn: `"30"` minutes, `"2:00:00"`.
+        pub time: Option<String> = None,
+        /// GPUs of each trial with Slurm.
+        pub gpus: usize = 0,
+        /// Cores of each trial with Slurm; 0 for one.
+        pub cores: usize = 0,
+        /// Seconds before the end of `time` at which a trial saves; 60 if left out.
+        pub grace: Option<u64> = None,
+        /// Words for `sbatch` besides, such as `["--qos=low"]`.
+        pub sbatch: Vec<String> = Vec::new(),
+        /// What the shell of a Slurm job does first, such as `"module load cuda"`.
+        pub setup: String = String::new(),
+        /// Whether to wait for what Slurm was given; `watch` waits later.
+        pub wait: bool = true,
     }
 }
 

@@ -4,12 +4,12 @@ use rhai::plugin::*;
 use rhai::{Map, NativeCallContext};
 
 use super::options::RunOptions;
-use crate::error::Error;
 use crate::script::show::study_state;
 use crate::script::trial::run_here;
 use crate::script::{At, Fallible, Host, args, shared};
 use crate::study::Study;
-use crate::study::runner::{Running, State, Watcher};
+use crate::study::place::{Asked, Place};
+use crate::study::state::{State, Watcher};
 
 #[export_module]
 pub mod functions {
@@ -17,7 +17,8 @@ pub mod functions {
     ///
     /// `on: "local"` runs each trial in a process of its own, `jobs` at a time, which share the threads; a trial that
     /// fails, runs out of memory or is killed is a row with its error. `on: "here"` runs one after the other in this
-    /// process. A study that is interrupted, or killed, goes on where it was when it is run again: finished trials
+    /// process. `on: "slurm"` gives them to the scheduler of a cluster as an array of jobs, whose files lie in the study's folder
+    /// beside the trials; near the end of its `time` a trial saves, and waits for its next turn. A study that is interrupted, or killed, goes on where it was when it is run again: finished trials
     /// are never lost or repeated, a trial that was under way goes on from its last checkpoint. After the first seconds the
     /// estimated time and memory are said, and what cannot fit is refused.
     ///
@@ -39,29 +40,69 @@ pub mod functions {
     pub fn run_alone(ctx: NativeCallContext, study: Study) -> Fallible<Study> {
         run_with(ctx, study, Map::new())
     }
+
+    /// Shows how a study stands until nothing is at work on it any more, and gives the study: its trials may run in other
+    /// processes, or be with Slurm.
+    ///
+    /// One table is replaced in a notebook and on a terminal. An interrupt ends the watching; the trials go on.
+    ///
+    /// ```rhai
+    /// let s = study::grid("never-run", "scripts/studies/toy.rhai", #{ weight: 0.5, seed: [7, 8] }, #{ root: "target/studies" });
+    /// s.watch().count("pending") // => 2
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn watch(ctx: NativeCallContext, study: Study) -> Fallible<Study> {
+        let host = shared(&ctx)?;
+        study.watch(host.stop(), &mut super::Shown::new(&host)).at(&ctx)?;
+        Ok(study)
+    }
+
+    /// Takes back what Slurm holds of a study, and says how many trials that were; those that run save what they have reached.
+    ///
+    /// ```rhai
+    /// let s = study::grid("never-run", "scripts/studies/toy.rhai", #{ weight: 0.5, seed: [7, 8] }, #{ root: "target/studies" });
+    /// s.cancel() // => 0
+    /// ```
+    #[rhai_fn(return_raw, volatile)]
+    pub fn cancel(ctx: NativeCallContext, study: Study) -> Fallible<i64> {
+        Ok(study.cancel().at(&ctx)? as i64)
+    }
 }
 
 fn run(ctx: &NativeCallContext, study: &Study, options: &RunOptions) -> Fallible {
     let host = shared(ctx)?;
-    let running = Running {
-        jobs: options.jobs,
-        threads: options.threads,
-        again: options.again,
-        failed: options.failed,
-        memory: options.memory.map(Running::gigabytes),
-        seconds: options.seconds,
-        within: options.within,
-        devices: options.devices.clone(),
-        program: std::path::PathBuf::new(),
-    };
-    let mut shown = Shown { host: &host, id: host.fresh_id(), first: true, done: None };
-    let ended = match options.on.as_str() {
-        "local" => study.run(&running, host.stop(), &mut shown),
-        "here" => study
+    let (place, running) = asked(options).checked().at(ctx)?;
+    let mut shown = Shown::new(&host);
+    let ended = match place {
+        Place::Local | Place::Slurm => study.run(&running, host.stop(), &mut shown),
+        Place::Here => study
             .run_here(&running, host.stop(), &mut shown, &mut |trial, folder| run_here(&host, study, trial, folder)),
-        other => Err(Error::new(format!("a study cannot run on `{other}`")).help("`on` is \"local\" or \"here\"")),
     };
     ended.map(drop).at(ctx)
+}
+
+fn asked(options: &RunOptions) -> Asked {
+    let of = options.clone();
+    Asked {
+        on: of.on,
+        jobs: of.jobs,
+        threads: of.threads,
+        again: of.again,
+        failed: of.failed,
+        memory: of.memory,
+        seconds: of.seconds,
+        within: of.within,
+        devices: of.devices,
+        partition: of.partition,
+        account: of.account,
+        time: of.time,
+        gpus: of.gpus,
+        cores: of.cores,
+        grace: of.grace,
+        sbatch: of.sbatch,
+        setup: of.setup,
+        leave: !of.wait,
+    }
 }
 
 /// A study as it runs: one table that is replaced where that can be done, else a line for each trial that ends.
@@ -71,6 +112,12 @@ struct Shown<'a> {
     first: bool,
     /// How many trials had ended when it was shown last.
     done: Option<usize>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(host: &'a Host) -> Self {
+        Self { host, id: host.fresh_id(), first: true, done: None }
+    }
 }
 
 impl Watcher for Shown<'_> {
