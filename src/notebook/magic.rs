@@ -7,7 +7,7 @@ use super::{Notebook, Outcome};
 use crate::error::{Error, Result};
 use crate::options::Value;
 use crate::script::complete::Suggestion;
-use crate::script::{Diagnostic, Display, display};
+use crate::script::{Diagnostic, Display, display, rust_cell};
 use crate::table::{self, Row};
 
 /// A magic.
@@ -63,6 +63,12 @@ pub const MAGICS: &[Magic] = &[
         run: capture,
     },
     Magic { name: "html", usage: "%%html", doc: "Shows the rest of the cell as HTML.", run: html },
+    Magic {
+        name: "rust",
+        usage: "%%rust",
+        doc: "Compiles and runs the cell as Rust; functions with `#[export]` are called as `rust::name(..)`.",
+        run: rust,
+    },
     Magic { name: "help", usage: "%help [NAME]", doc: "Shows the manual, or the page of a name.", run: help },
     Magic { name: "lsmagic", usage: "%lsmagic", doc: "Lists the magics.", run: list },
 ];
@@ -326,9 +332,15 @@ fn html(_: &mut Notebook, _: &str, call: &Call) -> Answer {
     Ok(Outcome { value: Some(Display { html: Some(body.clone()), ..Display::text(body) }), page: None })
 }
 
+fn rust(notebook: &mut Notebook, name: &str, call: &Call) -> Answer {
+    let body = call.body.as_deref().unwrap_or_default();
+    let value = rust_cell::run(&notebook.host, name, body, call.line + 1)?;
+    Ok(Outcome { value, page: None })
+}
+
 fn help(notebook: &mut Notebook, _: &str, call: &Call) -> Answer {
     let text = match call.rest.as_str() {
-        "" => notebook.host.manual(notebook.session.engine()).overview(),
+        "" => notebook.host.whole_manual(notebook.session.engine()).overview(),
         name => notebook.about(name, false)?,
     };
     say(notebook, &text);

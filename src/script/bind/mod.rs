@@ -21,6 +21,7 @@ mod metric;
 mod nn;
 mod operators;
 mod results;
+mod rust;
 mod ssl;
 mod study;
 mod tensor;
@@ -57,6 +58,7 @@ pub fn register(engine: &mut Engine) {
     history::register(engine);
     config::register(engine);
     results::register(engine);
+    rust::register(engine);
     figure::register(engine);
     metric::register(engine);
     study::register(engine);
