@@ -180,6 +180,17 @@ pub fn is_magic(text: &str) -> bool {
         || question(text).is_some()
 }
 
+/// Whether a cell that is typed line by line is to go on: one of a `%%` magic ends with an empty line, outside of brackets.
+pub fn goes_on(text: &str) -> bool {
+    let text = text.trim_start();
+    if !text.starts_with("%%") || text.ends_with("\n\n\n") {
+        return false;
+    }
+    let count = |marks: [char; 3]| text.chars().filter(|c| marks.contains(c)).count();
+    let open = count(['(', '[', '{']) > count([')', ']', '}']);
+    open || !text.ends_with("\n\n")
+}
+
 /// The magics that a line that begins with `%` could name.
 pub fn complete(before: &str) -> Option<(usize, Vec<Suggestion>)> {
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -195,6 +206,13 @@ pub fn complete(before: &str) -> Option<(usize, Vec<Suggestion>)> {
         })
     });
     Some((start + line.len() - word.len(), fits.collect()))
+}
+
+/// Where the Rust of a `%%rust` cell begins, if the text is one.
+pub fn rust_from(text: &str) -> Option<usize> {
+    let blank = text.len() - text.trim_start().len();
+    let first = text[blank..].lines().next()?;
+    (first.trim() == "%%rust").then(|| (blank + first.len() + 1).min(text.len()))
 }
 
 /// Does what a magic is for.
@@ -376,6 +394,22 @@ mod tests {
         let error = whole_cell("%%tim\nx").unwrap().unwrap_err();
         assert_eq!(error.message, "there is no magic `tim`");
         assert!(whole_cell("%time x").is_none());
+    }
+
+    #[test]
+    fn a_cell_of_a_magic_ends_with_an_empty_line() {
+        assert!(goes_on("%%rust\n"));
+        assert!(goes_on("%%rust\nfn f() {\n\n"));
+        assert!(!goes_on("%%rust\nfn f() {\n}\n\n"));
+        assert!(!goes_on("%%rust\n'{'\n\n\n"));
+        assert!(!goes_on("%time 1\n"));
+    }
+
+    #[test]
+    fn rust_begins_below_its_mark() {
+        assert_eq!(rust_from("\n%%rust\nlet a = 1;"), Some(8));
+        assert_eq!(rust_from("%%rust"), Some(6));
+        assert_eq!(rust_from("%%rusty\n1"), None);
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Calls {
         }
         let Some((number, memory)) = &mut self.ours else { return Err(Error::bug("no memory was shared").into()) };
         let mut at = 0;
-        request["arguments"] = values.iter().map(|value| value::write(value, memory, &mut at)).collect::<Result<Json>>()?;
+        request["arguments"] =
+            values.iter().map(|value| value::write(value, memory, &mut at)).collect::<Result<Json>>()?;
         request["file"] = json!([*number, memory.len()]);
         let message = self.exchange(request, stop)?;
         if let Some(fault) = message["error"].as_str() {
@@ -200,7 +201,9 @@ fn fill(stream: &mut UnixStream, bytes: &mut [u8], stop: &Stop) -> std::result::
         match stream.read(&mut bytes[at..]) {
             Ok(0) => return Err(Failure::Gone),
             Ok(read) => at += read,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
                 if stop.raised() {
                     return Err(Failure::Stopped);
                 }

@@ -55,8 +55,12 @@ impl RustCell {
         let answer = self.ask(name, call, &values, caller, &device)?;
         let freed = answer.freed;
         let graph = answer.message["graph"].as_u64().map(|number| Arc::new(Graph { number, freed }));
-        let attached: Vec<bool> =
-            answer.message["attached"].as_array().into_iter().flatten().map(|flag| flag.as_bool() == Some(true)).collect();
+        let attached: Vec<bool> = answer.message["attached"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|flag| flag.as_bool() == Some(true))
+            .collect();
         let inputs: Vec<Tensor> = wanted.iter().map(|i| tensors[*i].clone()).collect();
         let sliced = answer.message["sliced"].as_bool() == Some(true);
         let mut output = 0;
@@ -67,7 +71,13 @@ impl RustCell {
                 return Ok(tensor);
             }
             let kept = graph.clone().filter(|_| attached.get(number) == Some(&true));
-            let place = Place { cells: Arc::clone(self), caller: caller.clone(), export: export.clone(), inputs: inputs.clone(), sliced };
+            let place = Place {
+                cells: Arc::clone(self),
+                caller: caller.clone(),
+                export: export.clone(),
+                inputs: inputs.clone(),
+                sliced,
+            };
             let refs: Vec<&Tensor> = inputs.iter().collect();
             Ok(operator("rust", tensor.raw().clone(), &refs, move |incoming| match &kept {
                 Some(graph) => place.product(graph, number, incoming.grad),
@@ -168,8 +178,10 @@ impl Place {
         let second = |grad: Tensor| {
             let name = name.clone();
             operator("rust gradient", grad.raw().clone(), &inputs, move |_| {
-                Err(Error::new(format!("the second derivative of `rust::{name}` was asked for, and Candle gives the first alone"))
-                    .help("give it `#[export(vjp = name)]`, where `name` is exported too and made of Candle operators"))
+                Err(Error::new(format!(
+                    "the second derivative of `rust::{name}` was asked for, and Candle gives the first alone"
+                ))
+                .help("give it `#[export(vjp = name)]`, where `name` is exported too and made of Candle operators"))
             })
         };
         Ok(grads.into_iter().map(|grad| grad.map(second)).collect())

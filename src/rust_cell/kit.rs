@@ -49,7 +49,8 @@ const SOURCES: &[(&str, &str)] = &[
 ];
 
 /// How dependencies of cells are compiled: for speed, and without the checks that cells themselves have.
-const SETTINGS: &str = "[profile.dev.package.\"*\"]\nopt-level = 3\ndebug-assertions = false\noverflow-checks = false\n";
+const SETTINGS: &str =
+    "[profile.dev.package.\"*\"]\nopt-level = 2\ndebug-assertions = false\noverflow-checks = false\n";
 
 /// What Rust cells need, and where it is or will be.
 #[derive(Debug, Clone)]
@@ -168,7 +169,7 @@ impl Kit {
                 let _ = sender.send(line);
             }
         });
-        let mut progress = Compiling::begin(job, "compiling the program of Rust cells", SOURCES[1].1);
+        let mut progress = Compiling::begin(job, "compiling evcxr", SOURCES[1].1);
         let mut kept = Vec::new();
         loop {
             match said.recv_timeout(Duration::from_millis(100)) {
@@ -203,7 +204,7 @@ impl Kit {
     fn warm(&self, job: &Job) -> Result<()> {
         let first = self.home.join("first");
         make(&first)?;
-        let mut progress = Compiling::begin(job, "compiling Candle for Rust cells", SOURCES[10].1);
+        let mut progress = Compiling::begin(job, "compiling candle", SOURCES[10].1);
         let process = Process::start(self, &first, job, &mut |line| {
             progress.line(line);
         })?;
@@ -234,7 +235,10 @@ pub fn without_settings(command: &mut Command) {
         let text = name.to_string_lossy();
         let ours = ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_PKG_", "CARGO_MANIFEST_"];
         if ours.iter().any(|start| text.starts_with(start))
-            || matches!(&*text, "CARGO_TARGET_DIR" | "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" | "RUSTC_WRAPPER" | "LD_LIBRARY_PATH")
+            || matches!(
+                &*text,
+                "CARGO_TARGET_DIR" | "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" | "RUSTC_WRAPPER"
+            )
         {
             command.env_remove(&name);
         }
@@ -312,7 +316,12 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
         let text = name.to_string_lossy();
         let (source, target) = (entry.path(), to.join(&name));
         // What belongs to the cells themselves is made anew.
-        if text == "incremental" || text.starts_with("ctx") || text.starts_with("libctx") || text.starts_with("code_") || text.starts_with("libcode_") {
+        if text == "incremental"
+            || text.starts_with("ctx")
+            || text.starts_with("libctx")
+            || text.starts_with("code_")
+            || text.starts_with("libcode_")
+        {
             continue;
         }
         let about = entry.metadata()?;

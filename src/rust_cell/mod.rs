@@ -205,7 +205,8 @@ impl RustCell {
 
     fn run_in(&self, process: &mut Process, code: &str, caller: &Caller) -> std::result::Result<Outcome, Fault> {
         process.send(&json!({ "run": code }))?;
-        let ended = || Error::new(format!("the cell ended what runs cells: {ENDED}")).help("the next cell starts a new one");
+        let ended =
+            || Error::new(format!("the cell ended what runs cells: {ENDED}")).help("the next cell starts a new one");
         let mut stopped: Option<Instant> = None;
         let done = loop {
             match process.events.recv_timeout(TICK) {
@@ -237,6 +238,10 @@ impl RustCell {
             }
         };
         let restarted = done["restarted"].as_bool() == Some(true);
+        if done["lost"].is_string() {
+            process.calls.hang_up();
+            return outcome(&done, None);
+        }
         if restarted {
             process.calls.meet(&Job::silent())?;
         }
@@ -277,6 +282,18 @@ impl RustCell {
         Ok(answer["panic"].as_str().map(ToString::to_string))
     }
 
+    /// What could stand at byte `at` of a cell: the byte it begins at, and each with what it is. Nothing while a cell runs.
+    pub fn complete(&self, code: &str, at: usize) -> Option<(usize, Vec<(String, String)>)> {
+        let mut slot = self.process.try_lock().ok()?;
+        let process = slot.as_mut()?;
+        process.send(&json!({ "complete": code, "at": at })).ok()?;
+        let answer = process.wait_for("completed", Duration::from_secs(3), &mut |_| {}).ok()?;
+        let text = |json: &Json| json.as_str().unwrap_or_default().to_string();
+        let items = answer["items"].as_array().into_iter().flatten();
+        let items = items.map(|item| (text(&item["text"]), text(&item["label"]))).collect();
+        Some((answer["start"].as_u64().map_or(at, |start| start as usize), items))
+    }
+
     /// Asks the process for something by `request`.
     ///
     /// # Errors
@@ -296,7 +313,8 @@ impl RustCell {
         device: &Device,
     ) -> Result<Answer> {
         let mut slot = self.process(caller)?;
-        let Some(process) = slot.as_mut().filter(|process| of.is_none_or(|of| Arc::ptr_eq(of, &process.calls.freed))) else {
+        let Some(process) = slot.as_mut().filter(|process| of.is_none_or(|of| Arc::ptr_eq(of, &process.calls.freed)))
+        else {
             return Err(gone(name));
         };
         let result = process.calls.ask(request, values, &caller.job.stop, device);
@@ -330,7 +348,8 @@ impl RustCell {
                     true => process.interrupt(),
                     false => process.send(&json!({ "restart": true })),
                 };
-                let again = how.and_then(|()| process.wait_for("restarted", PATIENCE, &mut |message| said(caller, message)));
+                let again =
+                    how.and_then(|()| process.wait_for("restarted", PATIENCE, &mut |message| said(caller, message)));
                 let again = again.and_then(|message| {
                     process.calls.meet(&Job::silent())?;
                     self.catch_up(process, caller)?;
@@ -404,7 +423,9 @@ fn outcome(done: &Json, panic: Option<String>) -> std::result::Result<Outcome, F
     let definitions = "what Rust cells have defined is there again, their variables are not";
     if let Some(message) = done["message"].as_str() {
         let error = Error::new(match done["terminated"].as_bool() {
-            Some(true) => format!("the cell crashed: {}", message.trim().trim_start_matches("Subprocess terminated with ")),
+            Some(true) => {
+                format!("the cell crashed: {}", message.trim().trim_start_matches("Subprocess terminated with "))
+            }
             _ => message.trim().to_string(),
         });
         return Err(if done["restarted"].as_bool() == Some(true) { error.help(definitions) } else { error }.into());

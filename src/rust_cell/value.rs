@@ -56,9 +56,7 @@ impl Value {
                 Value::List(items.into_iter().map(|item| item.each_tensor(change)).collect::<Result<_>>()?)
             }
             Value::Map(map) => Value::Map(
-                map.into_iter()
-                    .map(|(name, item)| Ok((name, item.each_tensor(change)?)))
-                    .collect::<Result<_>>()?,
+                map.into_iter().map(|(name, item)| Ok((name, item.each_tensor(change)?))).collect::<Result<_>>()?,
             ),
             other => other,
         })
@@ -115,9 +113,7 @@ pub fn read(json: &Json, memory: Option<&SharedBytes>, device: &Device) -> Resul
         Json::Bool(value) => Value::Bool(*value),
         Json::Number(number) => Value::Int(number.as_i64().unwrap_or_default()),
         Json::String(text) => Value::Text(text.clone()),
-        Json::Array(items) => {
-            Value::List(items.iter().map(|item| read(item, memory, device)).collect::<Result<_>>()?)
-        }
+        Json::Array(items) => Value::List(items.iter().map(|item| read(item, memory, device)).collect::<Result<_>>()?),
         Json::Object(object) => {
             if let Some(bits) = object.get("float").and_then(Json::as_u64) {
                 return Ok(Value::Float(f64::from_bits(bits)));
@@ -131,7 +127,9 @@ pub fn read(json: &Json, memory: Option<&SharedBytes>, device: &Device) -> Resul
             let dims: Vec<usize> =
                 tensor[1].as_array().into_iter().flatten().filter_map(Json::as_u64).map(|n| n as usize).collect();
             match (dtype, tensor[2].as_u64(), memory) {
-                (Some(dtype), Some(at), Some(memory)) => Value::Tensor(memory.get(at as usize, *dtype, &dims, device)?),
+                (Some(dtype), Some(at), Some(memory)) => {
+                    Value::Tensor(memory.get(at as usize, *dtype, &dims, device)?)
+                }
                 _ => return Err(Error::bug("Rust answered with a tensor without a place")),
             }
         }

@@ -75,10 +75,8 @@ pub fn prepare(
 /// The bracket behind the name of an exported Rust function, if the word at `i` is one that is called.
 fn exported<'t, 'a>(tokens: &'t [Token<'a>], i: usize) -> Option<&'t Token<'a>> {
     let lead = tokens.get(i.checked_sub(3)?..i)?;
-    let is_rust = matches!(
-        [lead[0].kind, lead[1].kind, lead[2].kind],
-        [Kind::Word("rust"), Kind::Mark(':'), Kind::Mark(':')]
-    );
+    let is_rust =
+        matches!([lead[0].kind, lead[1].kind, lead[2].kind], [Kind::Word("rust"), Kind::Mark(':'), Kind::Mark(':')]);
     let inner = i > 3 && matches!(tokens[i - 4].kind, Kind::Mark(':' | '.'));
     let open = tokens.get(i + 1).filter(|open| open.kind == Kind::Mark('(') && open.at == tokens[i].end)?;
     (is_rust && !inner && tokens[i].kind != Kind::Word("call")).then_some(open)

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::rust_cell::{Caller, Complaint, Export, Fault, Outcome, Value, Watch};
+use crate::script::complete::{Completion, Suggestion};
 use crate::script::host::Place;
 use crate::script::manual::{Entry, Kind, Signature};
 use crate::script::{At, Diagnostic, Display, Fallible, Host, args, shared};
@@ -50,6 +51,14 @@ pub fn run(host: &Arc<Host>, name: &str, code: &str, above: usize) -> std::resul
         Err(Fault::Other(error)) => Err(error.into()),
         Err(Fault::Compiler(complaints)) => Err(diagnostic(&complaints, name, code, above)),
     }
+}
+
+/// How the Rust at byte `cursor` of a cell could go on, where `from` is the byte at which the Rust begins.
+pub fn complete(host: &Host, text: &str, from: usize, cursor: usize) -> Completion {
+    let Some(code) = text.get(from..).filter(|_| cursor >= from) else { return Completion::default() };
+    let found = host.rust().complete(code, cursor - from).unwrap_or((cursor - from, Vec::new()));
+    let suggestions = found.1.into_iter().map(|(text, about)| Suggestion { text, about, kind: "function" }).collect();
+    Completion { start: from + found.0, suggestions }
 }
 
 /// What is shown of a cell's value.
@@ -115,7 +124,8 @@ pub fn run_text(ctx: &NativeCallContext, text: &str) -> Fallible<Dynamic> {
     let is_file = text.trim_end().ends_with(".rs") && !text.contains('\n');
     let (name, code) = if is_file {
         // As for an import, beside the script that names it.
-        let beside = ctx.call_source().and_then(|source| Path::new(source).parent()).map(|folder| folder.join(text.trim()));
+        let beside =
+            ctx.call_source().and_then(|source| Path::new(source).parent()).map(|folder| folder.join(text.trim()));
         let path = beside.filter(|path| path.exists()).unwrap_or_else(|| host.folder().join(text.trim()));
         let code = std::fs::read_to_string(&path).map_err(|error| crate::error::file(&path, "read", error)).at(ctx)?;
         (path.display().to_string(), code)
@@ -221,7 +231,11 @@ mod tests {
                 also: vec![((2, 10), "expected due to this".into())],
                 help: vec![],
             },
-            Complaint { message: "cannot find value `y` in this scope".into(), place: Some((1, 9)), ..Complaint::default() },
+            Complaint {
+                message: "cannot find value `y` in this scope".into(),
+                place: Some((1, 9)),
+                ..Complaint::default()
+            },
         ];
         let shown = diagnostic(&complaints, "cell [4]", "let x = y;\nlet bad: i32 = \"x\";", 1).to_string();
         assert_eq!(

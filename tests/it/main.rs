@@ -19,6 +19,7 @@ mod layers;
 mod manual;
 mod metric_properties;
 mod readme;
+mod rust_cell;
 mod scripting;
 mod scripts;
 mod study;

@@ -25,6 +25,9 @@ use wire::Outlet;
 /// Dependencies that cells ask for are compiled once for all sessions and kept in so many MiB.
 const CACHE: &str = ":cache 2048";
 
+/// Loads everything that is defined, and opens the line on which Rhai calls.
+const LOAD: &str = "fewlab_cell::begin();";
+
 fn main() -> ExitCode {
     relay::stand_between();
     evcxr::runtime_hook();
@@ -145,14 +148,15 @@ impl Cells<'_> {
         let lock = setting("EVCXR_TMPDIR")?.join("Cargo.lock");
         std::fs::copy(prelude.join("Cargo.lock"), &lock)
             .map_err(|error| format!("cannot write `{}`: {error}", lock.display()))?;
-        let start = format!("{CACHE}\n:dep fewlab-cell = {{ path = {:?} }}\nuse fewlab_cell::*;", prelude.display().to_string());
-        self.context.execute(&start).map_err(|error| report::text(&error))?;
-        self.load()
+        let path = prelude.display().to_string();
+        let start = format!("{CACHE}\n:dep fewlab-cell = {{ path = {path:?} }}\nuse fewlab_cell::*;\n{LOAD}");
+        self.context.execute(&start).map(drop).map_err(|error| report::text(&error))
     }
 
     /// Loads what cells have defined into a process that has just begun.
     fn load(&mut self) -> Result<(), String> {
-        self.context.execute("();").map(drop).map_err(|error| report::text(&error))
+        // `:clear` has forgotten what is in scope, too.
+        self.context.execute(LOAD).map(drop).or_else(|_| self.begin())
     }
 
     fn child(&self) -> u32 {

@@ -19,7 +19,7 @@ pub(super) fn register(engine: &mut Engine) {
         info.push("Dynamic".into());
         let function = FuncRegistration::new("call").with_params_info(info);
         let function = if count == 1 { function.with_comments([CALL]) } else { function };
-        let call = |ctx: Option<NativeCallContext>, args: &mut FnCallArgs| match (ctx, args) {
+        let call = |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| match (ctx, args) {
             (Some(ctx), [name, values @ ..]) => {
                 let name = name.clone().into_immutable_string().unwrap_or_default();
                 let values = values.iter_mut().map(|value| std::mem::take(*value)).collect();
