@@ -7,8 +7,8 @@ use super::kernel::Kernel;
 use super::wire::{Message, PROTOCOL};
 use crate::notebook::magic;
 use crate::script::complete;
-use crate::script::{inspect, rust_cell};
 use crate::script::session::{Completeness, completeness};
+use crate::script::{inspect, rust_cell};
 
 /// What a front end is told about the kernel.
 pub fn kernel_info() -> Value {

@@ -235,10 +235,7 @@ pub fn without_settings(command: &mut Command) {
         let text = name.to_string_lossy();
         let ours = ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_PKG_", "CARGO_MANIFEST_"];
         if ours.iter().any(|start| text.starts_with(start))
-            || matches!(
-                &*text,
-                "CARGO_TARGET_DIR" | "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" | "RUSTC_WRAPPER"
-            )
+            || matches!(&*text, "CARGO_TARGET_DIR" | "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" | "RUSTC_WRAPPER")
         {
             command.env_remove(&name);
         }

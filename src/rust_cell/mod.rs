@@ -418,7 +418,9 @@ fn outcome(done: &Json, panic: Option<String>) -> std::result::Result<Outcome, F
             .into());
     }
     if let Some(errors) = done["errors"].as_array() {
-        return Err(Fault::Compiler(errors.iter().map(complaint).collect()));
+        let mut complaints: Vec<Complaint> = errors.iter().map(complaint).collect();
+        complaints.sort_by_key(|complaint| complaint.place.unwrap_or((usize::MAX, 0)));
+        return Err(Fault::Compiler(complaints));
     }
     let definitions = "what Rust cells have defined is there again, their variables are not";
     if let Some(message) = done["message"].as_str() {
@@ -457,14 +459,24 @@ fn complaint(json: &Json) -> Complaint {
         let number = |i: usize| span["from"][i].as_u64().map(|n| n as usize);
         number(0).zip(number(1))
     };
+    // Where rustc has nothing to say at a place, evcxr says the message again.
+    let label = |span: &Json| {
+        let label = text(&span["label"]);
+        if label.strip_prefix("error: ").is_some_and(|rest| Some(rest) == json["message"].as_str()) {
+            String::new()
+        } else {
+            label
+        }
+    };
     let first = spans.iter().find(|span| span["primary"].as_bool() == Some(true)).or(spans.first()).copied();
     let also = spans.iter().filter(|span| Some(**span) != first);
     Complaint {
         message: text(&json["message"]),
         code: json["code"].as_str().map(ToString::to_string),
         place: first.and_then(place),
-        label: first.map(|span| text(&span["label"])).unwrap_or_default(),
-        also: also.filter_map(|span| Some((place(span)?, text(&span["label"])))).collect(),
-        help: list(&json["help"]),
+        label: first.map(label).unwrap_or_default(),
+        also: also.filter_map(|span| Some((place(span)?, label(span)))).collect(),
+        // What to write instead stands below.
+        help: list(&json["help"]).into_iter().map(|help| help.replace("\n\n", ": ")).collect(),
     }
 }

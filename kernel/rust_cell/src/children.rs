@@ -49,7 +49,9 @@ fn processes() -> Vec<(u32, u32)> {
 /// Every process and the one above it.
 #[cfg(not(target_os = "linux"))]
 fn processes() -> Vec<(u32, u32)> {
-    let Ok(said) = std::process::Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output() else { return Vec::new() };
+    let Ok(said) = std::process::Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output() else {
+        return Vec::new();
+    };
     let own = std::process::id();
     String::from_utf8_lossy(&said.stdout)
         .lines()

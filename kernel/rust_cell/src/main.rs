@@ -99,12 +99,7 @@ fn serve(outlet: &Outlet) -> Result<(), String> {
 }
 
 /// Reads messages: those that cannot wait for a cell to end are heeded at once.
-fn read(
-    requests: &Sender<Json>,
-    lines: &Sender<String>,
-    shared: &Shared,
-    child: &Arc<Mutex<std::process::Child>>,
-) {
+fn read(requests: &Sender<Json>, lines: &Sender<String>, shared: &Shared, child: &Arc<Mutex<std::process::Child>>) {
     while let Some(message) = wire::read(&mut std::io::stdin().lock()) {
         if message["interrupt"].as_bool() == Some(true) {
             let child = child.lock().map_or(0, |child| child.id());
@@ -142,7 +137,8 @@ struct Cells<'a> {
 impl Cells<'_> {
     /// Makes what a cell finds in scope.
     fn begin(&mut self) -> Result<(), String> {
-        let setting = |name: &str| std::env::var_os(name).map(PathBuf::from).ok_or_else(|| format!("${name} is not set"));
+        let setting =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).ok_or_else(|| format!("${name} is not set"));
         let prelude = setting("FEWLAB_CELL")?;
         // Making the context has forgotten the versions that were chosen.
         let lock = setting("EVCXR_TMPDIR")?.join("Cargo.lock");
@@ -193,7 +189,8 @@ impl Cells<'_> {
             self.shared.outlet.send(&json!({ "event": "restarted", "status": status, "fault": fault }));
         } else if let Some(code) = request["complete"].as_str() {
             let at = request["at"].as_u64().unwrap_or(0) as usize;
-            self.shared.outlet.send(&self.complete(code, at));
+            let answer = self.complete(code, at);
+            self.shared.outlet.send(&answer);
         } else if request["quit"].as_bool() == Some(true) {
             return false;
         }

@@ -4,7 +4,7 @@
 //! what the child writes and adds a line of its own before such a notice. It ends as the child ends.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 /// What begins a line of the relay's own.

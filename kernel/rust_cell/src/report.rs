@@ -6,7 +6,9 @@ use serde_json::{Value as Json, json};
 /// In one text.
 pub fn text(error: &Error) -> String {
     match error {
-        Error::CompilationErrors(errors) => errors.iter().map(CompilationError::rendered).collect::<Vec<_>>().join("\n"),
+        Error::CompilationErrors(errors) => {
+            errors.iter().map(CompilationError::rendered).collect::<Vec<_>>().join("\n")
+        }
         other => other.to_string(),
     }
 }

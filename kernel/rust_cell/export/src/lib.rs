@@ -73,7 +73,12 @@ impl Function {
                 TokenTree::Ident(word) if matches!(word.to_string().as_str(), "async" | "unsafe" | "extern") => {
                     return Err((format!("an exported function cannot be `{word}`"), word.span()));
                 }
-                TokenTree::Ident(word) if matches!(word.to_string().as_str(), "struct" | "enum" | "mod" | "impl" | "trait" | "static" | "type" | "use" | "let") => {
+                TokenTree::Ident(word)
+                    if matches!(
+                        word.to_string().as_str(),
+                        "struct" | "enum" | "mod" | "impl" | "trait" | "static" | "type" | "use" | "let"
+                    ) =>
+                {
                     return Err(("`#[export]` stands before a function".into(), word.span()));
                 }
                 _ => {}

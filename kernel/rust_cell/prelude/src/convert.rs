@@ -536,7 +536,10 @@ impl<T: IntoValue> IntoValue for BTreeMap<String, T> {
     }
 
     fn into_value(self) -> Result<Value, String> {
-        self.into_iter().map(|(name, value)| Ok((name, value.into_value()?))).collect::<Result<_, String>>().map(Value::Map)
+        self.into_iter()
+            .map(|(name, value)| Ok((name, value.into_value()?)))
+            .collect::<Result<_, String>>()
+            .map(Value::Map)
     }
 }
 
@@ -589,11 +592,6 @@ impl<A: IntoValue, B: IntoValue, C: IntoValue, D: IntoValue> IntoValue for (A, B
     }
 
     fn into_value(self) -> Result<Value, String> {
-        Ok(Value::List(vec![
-            self.0.into_value()?,
-            self.1.into_value()?,
-            self.2.into_value()?,
-            self.3.into_value()?,
-        ]))
+        Ok(Value::List(vec![self.0.into_value()?, self.1.into_value()?, self.2.into_value()?, self.3.into_value()?]))
     }
 }

@@ -170,7 +170,8 @@ impl Line {
 
     /// The product of a gradient of the results with the Jacobian of a call.
     fn differentiate(&mut self, request: &Json) -> Result<Json, Fault> {
-        let of = request["differentiate"].as_u64().and_then(|graph| self.graphs.remove(&graph).map(|kept| (graph, kept)));
+        let of =
+            request["differentiate"].as_u64().and_then(|graph| self.graphs.remove(&graph).map(|kept| (graph, kept)));
         let (number, graph) = of.ok_or("the graph of the call is gone")?;
         let result = self.products(&graph, request);
         self.graphs.insert(number, graph);
@@ -187,7 +188,9 @@ impl Line {
         let values: Vec<Value> = graph
             .variables
             .iter()
-            .map(|variable| grads.get(variable).map_or(Value::Unit, |grad| Value::Array(Array::of_tensor(grad.clone()))))
+            .map(|variable| {
+                grads.get(variable).map_or(Value::Unit, |grad| Value::Array(Array::of_tensor(grad.clone())))
+            })
             .collect();
         self.write(&Value::List(values), &mut Vec::new())
     }
@@ -203,7 +206,9 @@ impl Line {
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(number) => Value::Int(number.as_i64().ok_or("a number out of range")?),
             Json::String(text) => Value::Text(text.clone()),
-            Json::Array(items) => Value::List(items.iter().map(|item| self.read(item, file)).collect::<Result<_, _>>()?),
+            Json::Array(items) => {
+                Value::List(items.iter().map(|item| self.read(item, file)).collect::<Result<_, _>>()?)
+            }
             Json::Object(object) => {
                 if let Some(bits) = object.get("float").and_then(Json::as_u64) {
                     return Ok(Value::Float(f64::from_bits(bits)));
@@ -283,7 +288,8 @@ fn copy(tensor: &Tensor, place: &mut [u8]) -> Result<(), String> {
         ($values:expr) => {{
             let values = &$values[start..end];
             // SAFETY: numbers have no padding, and a byte may lie anywhere.
-            let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), std::mem::size_of_val(values)) };
+            let bytes =
+                unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), std::mem::size_of_val(values)) };
             place.copy_from_slice(bytes);
             Ok(())
         }};

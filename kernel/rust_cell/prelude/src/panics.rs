@@ -2,16 +2,21 @@
 
 use std::panic::PanicHookInfo;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
 static LAST: Mutex<Option<String>> = Mutex::new(None);
+/// The thread that runs cells; the program's own copy of the standard library has its name, ours does not.
+static CELLS: OnceLock<ThreadId> = OnceLock::new();
 
 /// Keeps what a panic says, in a line or two; one of another thread is said too.
 pub fn watch() {
+    CELLS.get_or_init(|| std::thread::current().id());
     std::panic::set_hook(Box::new(|info| {
         let text = said(info);
         // That of a cell or a call is its error, and is told as such.
-        if !matches!(std::thread::current().name(), Some("main" | "calls")) {
+        let thread = std::thread::current();
+        if CELLS.get() != Some(&thread.id()) && thread.name() != Some("calls") {
             eprintln!("{text}");
         }
         *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
