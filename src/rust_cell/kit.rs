@@ -48,9 +48,19 @@ const SOURCES: &[(&str, &str)] = &[
     ("prelude/src/panics.rs", include_str!("../../kernel/rust_cell/prelude/src/panics.rs")),
 ];
 
-/// How dependencies of cells are compiled: for speed, and without the checks that cells themselves have.
-const SETTINGS: &str =
-    "[profile.dev.package.\"*\"]\nopt-level = 2\ndebug-assertions = false\noverflow-checks = false\n";
+/// How dependencies of cells are compiled: for speed, and without the checks that cells themselves have. Products of complex
+/// matrices take long to compile, and no value of Rhai is complex.
+const SETTINGS: &str = r#"[profile.dev.package."*"]
+opt-level = 2
+debug-assertions = false
+overflow-checks = false
+
+[profile.dev.package.gemm-c32]
+opt-level = 0
+
+[profile.dev.package.gemm-c64]
+opt-level = 0
+"#;
 
 /// What Rust cells need, and where it is or will be.
 #[derive(Debug, Clone)]
