@@ -21,6 +21,7 @@ use crate::options::{Settings as _, Value};
 use crate::progress::{Job, Observer, Picture, Several, Stop};
 use crate::run::diff::{Difference, differences};
 use crate::run::{About, History, Run, Status, Tensorboard};
+use crate::rust_cell::kit::Kit;
 use crate::script::display;
 use crate::script::session::on_script_thread;
 use crate::script::{Diagnostic, Display, Front, Given, Host, Mute, Session};
@@ -74,6 +75,11 @@ enum Command {
     Study {
         #[command(subcommand)]
         what: study::StudyCommand,
+    },
+    /// Makes what Rust cells need
+    Rust {
+        #[command(subcommand)]
+        what: RustCommand,
     },
     /// Writes the report of a run again
     Report {
@@ -180,6 +186,12 @@ enum DataCommand {
     Prune,
 }
 
+#[derive(Subcommand)]
+enum RustCommand {
+    /// Compiles the program of Rust cells and Candle for them, once: the first cell then takes seconds
+    Prepare,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
     Text,
@@ -216,6 +228,7 @@ pub fn main() -> ExitCode {
         Command::Repl(arguments) => threads(&arguments).and_then(|()| repl::main(&arguments)).map_err(Failure::from),
         Command::Install(arguments) => install_kernel(&arguments).map_err(Failure::from),
         Command::Kernel { connection_file, session } => serve(&connection_file, &session).map_err(Failure::from),
+        Command::Rust { what: RustCommand::Prepare } => prepare_rust().map_err(Failure::from),
         Command::Manual { name, format } => manual(name.as_deref(), format).map_err(Failure::from),
         Command::Doctor => doctor().map_err(Failure::from),
         Command::Data { what } => about_data(what).map_err(Failure::from),
@@ -627,6 +640,31 @@ fn spoken_bytes(bytes: u64) -> String {
     }
 }
 
+/// Whether Rust cells can run at once.
+fn rust_cells() -> String {
+    match Kit::find() {
+        Ok(kit) if kit.is_ready() => kit.home().display().to_string(),
+        Ok(_) => "not yet: `fewlab rust prepare` makes what cells need, or else the first of them does".into(),
+        Err(error) => {
+            format!("none: {}{}", error.message, error.help.map_or(String::new(), |help| format!("; {help}")))
+        }
+    }
+}
+
+fn prepare_rust() -> Result<()> {
+    let kit = Kit::find()?;
+    if !kit.is_ready() {
+        let stop = Stop::default();
+        stop_on_interrupt(&stop)?;
+        let terminal = Arc::new(Terminal::new(Manner::choose(false)));
+        let prepared = kit.prepare(&Job { observer: terminal.clone(), stop, keep: false });
+        terminal.close();
+        prepared?;
+    }
+    say(&format!("Rust cells are ready: {}", kit.home().display()));
+    Ok(())
+}
+
 fn doctor() -> Result<()> {
     let gpu = match tensor::device("cuda") {
         Ok(device) => {
@@ -661,6 +699,7 @@ fn doctor() -> Result<()> {
         format!("gpu       {gpu}"),
         format!("kernel    {kernels}"),
         format!("weights   {weights}"),
+        format!("rust      {}", rust_cells()),
         format!("cache     {}", cache()),
         String::new(),
         "data sets".to_string(),

@@ -9,6 +9,7 @@
 //!  notebook                       numbered cells, magics, history: what the terminal and Jupyter share
 //!  script                         convert -> call -> convert; places in errors, help, display: the only layer that names rhai
 //!  study                          many runs, and what can be said of their differences
+//!  rust_cell                      Rust compiled and run in a process of its own, its functions called from here
 //!  run   report                   a run's folder; a run on one page
 //!  ssl   label   gan   metric     verbs; they never import one another
 //!  nn    data    figure           the nouns they meet in
@@ -47,6 +48,7 @@ pub mod progress;
 pub mod repl;
 pub mod report;
 pub mod run;
+pub mod rust_cell;
 pub mod script;
 pub mod ssl;
 pub mod study;

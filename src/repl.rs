@@ -129,7 +129,10 @@ fn piped(notebook: &mut Notebook, evaluate: Evaluate<'_>) -> Result<()> {
         let line = line.map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
         cell.push_str(&line);
         cell.push('\n');
-        let whole = magic::is_magic(&cell) || notebook.session().completeness(&cell) != Completeness::Incomplete;
+        let whole = match magic::is_magic(&cell) {
+            true => !magic::goes_on(&cell),
+            false => notebook.session().completeness(&cell) != Completeness::Incomplete,
+        };
         if !cell.trim().is_empty() && whole {
             evaluate(notebook, &cell);
             cell.clear();
@@ -248,6 +251,8 @@ struct Whole {
 impl Validator for Whole {
     fn validate(&self, text: &str) -> ValidationResult {
         match self.host.engine() {
+            // The editor gives the text without the end of its last line.
+            _ if magic::goes_on(&format!("{text}\n")) => ValidationResult::Incomplete,
             Ok(engine) if !magic::is_magic(text) && completeness(&engine, text) == Completeness::Incomplete => {
                 ValidationResult::Incomplete
             }

@@ -7,8 +7,8 @@ use super::kernel::Kernel;
 use super::wire::{Message, PROTOCOL};
 use crate::notebook::magic;
 use crate::script::complete;
-use crate::script::inspect;
 use crate::script::session::{Completeness, completeness};
+use crate::script::{inspect, rust_cell};
 
 /// What a front end is told about the kernel.
 pub fn kernel_info() -> Value {
@@ -90,6 +90,10 @@ pub fn complete(kernel: &Kernel, request: &Message) -> Value {
     let (code, cursor) = (request.text("code"), cursor(request));
     let found = magic::complete(&code[..cursor]).or_else(|| {
         let host = kernel.host.get()?;
+        if let Some(from) = magic::rust_from(code) {
+            let found = rust_cell::complete(host, code, from, cursor);
+            return Some((found.start, found.suggestions));
+        }
         let engine = host.engine().ok()?;
         let found = complete::complete(host, &engine, &kernel.names(), code, cursor);
         Some((found.start, found.suggestions))

@@ -9,7 +9,7 @@ use super::{Notebook, Outcome};
 use crate::error::{Error, Result, file};
 use crate::options::Value;
 use crate::script::complete::Suggestion;
-use crate::script::{Diagnostic, Display, display};
+use crate::script::{Diagnostic, Display, display, rust_cell};
 use crate::table::{self, Row};
 
 /// A magic.
@@ -71,6 +71,12 @@ pub const MAGICS: &[Magic] = &[
         run: write_file,
     },
     Magic { name: "html", usage: "%%html", doc: "Shows the rest of the cell as HTML.", run: html },
+    Magic {
+        name: "rust",
+        usage: "%%rust",
+        doc: "Compiles and runs the cell as Rust; functions with `#[export]` are called as `rust::name(..)`.",
+        run: rust,
+    },
     Magic { name: "help", usage: "%help [NAME]", doc: "Shows the manual, or the page of a name.", run: help },
     Magic { name: "lsmagic", usage: "%lsmagic", doc: "Lists the magics.", run: list },
 ];
@@ -182,6 +188,17 @@ pub fn is_magic(text: &str) -> bool {
         || question(text).is_some()
 }
 
+/// Whether a cell that is typed line by line is to go on: one of a `%%` magic ends with an empty line, outside of brackets.
+pub fn goes_on(text: &str) -> bool {
+    let text = text.trim_start();
+    if !text.starts_with("%%") || text.ends_with("\n\n\n") {
+        return false;
+    }
+    let count = |marks: [char; 3]| text.chars().filter(|c| marks.contains(c)).count();
+    let open = count(['(', '[', '{']) > count([')', ']', '}']);
+    open || !text.ends_with("\n\n")
+}
+
 /// The magics that a line that begins with `%` could name.
 pub fn complete(before: &str) -> Option<(usize, Vec<Suggestion>)> {
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -197,6 +214,13 @@ pub fn complete(before: &str) -> Option<(usize, Vec<Suggestion>)> {
         })
     });
     Some((start + line.len() - word.len(), fits.collect()))
+}
+
+/// Where the Rust of a `%%rust` cell begins, if the text is one.
+pub fn rust_from(text: &str) -> Option<usize> {
+    let blank = text.len() - text.trim_start().len();
+    let first = text[blank..].lines().next()?;
+    (first.trim() == "%%rust").then(|| (blank + first.len() + 1).min(text.len()))
 }
 
 /// Does what a magic is for.
@@ -359,9 +383,15 @@ fn html(_: &mut Notebook, _: &str, call: &Call) -> Answer {
     Ok(Outcome { value: Some(Display { html: Some(body.clone()), ..Display::text(body) }), page: None })
 }
 
+fn rust(notebook: &mut Notebook, name: &str, call: &Call) -> Answer {
+    let body = call.body.as_deref().unwrap_or_default();
+    let value = rust_cell::run(&notebook.host, name, body, call.line + 1)?;
+    Ok(Outcome { value, page: None })
+}
+
 fn help(notebook: &mut Notebook, _: &str, call: &Call) -> Answer {
     let text = match call.rest.as_str() {
-        "" => notebook.host.manual(notebook.session.engine()).overview(),
+        "" => notebook.host.whole_manual(notebook.session.engine()).overview(),
         name => notebook.about(name, false)?,
     };
     say(notebook, &text);
@@ -397,6 +427,22 @@ mod tests {
         let error = whole_cell("%%tim\nx").unwrap().unwrap_err();
         assert_eq!(error.message, "there is no magic `tim`");
         assert!(whole_cell("%time x").is_none());
+    }
+
+    #[test]
+    fn a_cell_of_a_magic_ends_with_an_empty_line() {
+        assert!(goes_on("%%rust\n"));
+        assert!(goes_on("%%rust\nfn f() {\n\n"));
+        assert!(!goes_on("%%rust\nfn f() {\n}\n\n"));
+        assert!(!goes_on("%%rust\n'{'\n\n\n"));
+        assert!(!goes_on("%time 1\n"));
+    }
+
+    #[test]
+    fn rust_begins_below_its_mark() {
+        assert_eq!(rust_from("\n%%rust\nlet a = 1;"), Some(8));
+        assert_eq!(rust_from("%%rust"), Some(6));
+        assert_eq!(rust_from("%%rusty\n1"), None);
     }
 
     #[test]

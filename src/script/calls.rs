@@ -33,6 +33,23 @@ pub fn prepare(
     let (mut copied, mut line_of_last, mut shift) = (0, 0, 0);
     for (i, token) in tokens.iter().enumerate() {
         let Kind::Word(name) = token.kind else { continue };
+        if let Some(open) = exported(&tokens, i) {
+            // `rust::name(a)` is `rust::call("name", a)`: which functions there are is known only when it runs.
+            if token.line != line_of_last {
+                (line_of_last, shift) = (token.line, 0);
+            }
+            let column = token.column + shift;
+            let before = "call(\"";
+            let after = if matches!(tokens.get(i + 2).map(|t| t.kind), Some(Kind::Mark(')'))) { "\"" } else { "\", " };
+            for part in [&text[copied..token.at], before, name, after] {
+                prepared.push_str(part);
+            }
+            copied = open.end;
+            inserted.push((token.line, column - 1, before.len()));
+            inserted.push((token.line, column + before.len() + name.chars().count() - 1, after.len() - 1));
+            shift += before.len() + after.len() - 1;
+            continue;
+        }
         let called = matches!(tokens.get(i + 1).map(|t| &t.kind), Some(Kind::Mark('(')));
         let qualified = i > 0 && matches!(tokens[i - 1].kind, Kind::Mark('.' | ':' | '#') | Kind::Word("fn"));
         if !called || qualified || !(bound.contains(name) || earlier.contains(name)) || KEYWORDS.contains(&name) {
@@ -53,6 +70,16 @@ pub fn prepare(
     }
     prepared.push_str(&text[copied..]);
     Prepared { text: prepared, inserted }
+}
+
+/// The bracket behind the name of an exported Rust function, if the word at `i` is one that is called.
+fn exported<'t, 'a>(tokens: &'t [Token<'a>], i: usize) -> Option<&'t Token<'a>> {
+    let lead = tokens.get(i.checked_sub(3)?..i)?;
+    let is_rust =
+        matches!([lead[0].kind, lead[1].kind, lead[2].kind], [Kind::Word("rust"), Kind::Mark(':'), Kind::Mark(':')]);
+    let inner = i > 3 && matches!(tokens[i - 4].kind, Kind::Mark(':' | '.'));
+    let open = tokens.get(i + 1).filter(|open| open.kind == Kind::Mark('(') && open.at == tokens[i].end)?;
+    (is_rust && !inner && tokens[i].kind != Kind::Word("call")).then_some(open)
 }
 
 const KEYWORDS: &[&str] = &[
@@ -393,6 +420,17 @@ mod tests {
             "fn f(x) { x } let f = 2; f(1); a.k(2); n::k(3)"
         );
         assert_eq!(prepared("for k in 0..3 { } let a = 1 | k(2);"), "for k in 0..3 { } let a = 1 | k.call(2);");
+    }
+
+    #[test]
+    fn exported_functions_are_called_by_name() {
+        let text = "let a = rust::f(1) + rust::g() + rust::call(\"h\"); rust::x; a::rust::f(2)";
+        let prepared = prepare(text, [], |_| false);
+        assert_eq!(
+            prepared.text,
+            "let a = rust::call(\"f\", 1) + rust::call(\"g\") + rust::call(\"h\"); rust::x; a::rust::f(2)"
+        );
+        assert_eq!(prepared.inserted, [(1, 14, 6), (1, 21, 2), (1, 35, 6), (1, 42, 0)]);
     }
 
     #[test]

@@ -82,7 +82,7 @@ const KEYWORDS: &[&str] = &[
 /// What could stand at byte `cursor` of `text`.
 pub fn complete(host: &Host, engine: &Engine, names: &Names, text: &str, cursor: usize) -> Completion {
     let before = text.get(..cursor).unwrap_or(text);
-    let manual = host.manual(engine);
+    let manual = &*host.whole_manual(engine);
     if let Some(quote) = open_string(before) {
         return within_string(before, quote);
     }

@@ -22,11 +22,13 @@ pub struct Diagnostic {
     pub calls: Vec<(String, Option<Place>)>,
     /// Whether the text could not be read at all.
     pub syntax: bool,
+    /// Further messages of the same kind.
+    pub then: String,
 }
 
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
-        Self { error, place: None, calls: Vec::new(), syntax: false }
+        Self { error, place: None, calls: Vec::new(), syntax: false, then: String::new() }
     }
 }
 
@@ -48,10 +50,13 @@ impl fmt::Display for Diagnostic {
                 write!(f, "\n  in `{function}`, called at {}:{}", place.source, place.line)?;
             }
         }
-        match &self.error.help {
-            Some(help) => write!(f, "\nhelp: {help}"),
-            None => Ok(()),
+        if let Some(help) = &self.error.help {
+            write!(f, "\nhelp: {help}")?;
         }
+        if !self.then.is_empty() {
+            write!(f, "\n\n{}", self.then)?;
+        }
+        Ok(())
     }
 }
 
@@ -97,7 +102,8 @@ impl Diagnostic {
             }
         }
         let syntax = matches!(innermost, EvalAltResult::ErrorParsing(..));
-        Self { error: describe(innermost, place.as_ref(), context), place: place.map(Box::new), calls, syntax }
+        let error = describe(innermost, place.as_ref(), context);
+        Self { error, place: place.map(Box::new), calls, syntax, then: String::new() }
     }
 
     /// What sort of failure it is: `Interrupted`, `SyntaxError` or `Error`.

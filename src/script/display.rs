@@ -27,6 +27,8 @@ pub struct Display {
     pub svg: Option<String>,
     /// What the one picture begins.
     pub moving: Option<Arc<Animation>>,
+    /// Forms of other MIME types.
+    pub more: Vec<(String, Value)>,
 }
 
 /// The side that a small picture is enlarged to, in page pixels, as far as whole pixels go.
@@ -121,6 +123,7 @@ impl Display {
         if pngs.len() == 1 {
             bundle.extend(pngs.pop().map(|png| ("image/png".to_string(), png.into())));
         }
+        bundle.extend(self.more.iter().cloned());
         Ok(bundle)
     }
 

@@ -1,6 +1,8 @@
 //! What bound functions share: the front end, the parameters, the seed, the names that functions can see.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
@@ -10,9 +12,11 @@ use crate::config::{self, Config, Origin};
 use crate::error::{Error, Result};
 use crate::options::{Settings, Value};
 use crate::progress::{Job, Observer, Picture, Silent, Stop};
+use crate::rust_cell::RustCell;
 use crate::script::bind;
 use crate::script::display::Display;
 use crate::script::manual::{self, Manual};
+use crate::script::rust_cell;
 use crate::table;
 use crate::tensor::{self, Device, Rng};
 
@@ -121,6 +125,9 @@ pub struct Host {
     draws: AtomicU64,
     shown: AtomicU64,
     device: OnceLock<Device>,
+    /// What Rust cells define; sessions beside this one share it.
+    rust: Arc<RustCell>,
+    folder: OnceLock<PathBuf>,
 }
 
 /// Top-level variables by name.
@@ -152,6 +159,8 @@ impl Host {
             draws: AtomicU64::new(0),
             shown: AtomicU64::new(0),
             device: OnceLock::new(),
+            rust: Arc::default(),
+            folder: OnceLock::new(),
         })
     }
 
@@ -175,6 +184,8 @@ impl Host {
             draws: AtomicU64::new(0),
             shown: AtomicU64::new(0),
             device: self.device.clone(),
+            rust: Arc::clone(&self.rust),
+            folder: OnceLock::new(),
         })
     }
 
@@ -260,9 +271,10 @@ impl Host {
         held(&self.later).insert(name.to_string(), text);
     }
 
-    /// Forgets the top-level variables.
+    /// Forgets the top-level variables, and what Rust cells defined.
     pub(crate) fn forget(&self) {
         self.globals.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.rust.forget();
     }
 
     /// The error for the first given parameter that is none of `known`, and no option of a function.
@@ -379,6 +391,29 @@ impl Host {
     /// What scripts can call.
     pub fn manual(&self, engine: &Engine) -> &Manual {
         self.manual.get_or_init(|| Manual::of(engine))
+    }
+
+    /// What scripts can call, with what Rust cells export.
+    pub fn whole_manual<'a>(&'a self, engine: &Engine) -> Cow<'a, Manual> {
+        let manual = self.manual(engine);
+        match self.rust.exports() {
+            exports if exports.is_empty() => Cow::Borrowed(manual),
+            exports => Cow::Owned(manual.clone().with(exports.iter().map(rust_cell::entry).collect())),
+        }
+    }
+
+    /// The folder in which a script names its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.get().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    pub(crate) fn set_folder(&self, folder: &Path) {
+        self.folder.get_or_init(|| folder.to_path_buf());
+    }
+
+    /// The Rust side of the session.
+    pub fn rust(&self) -> &Arc<RustCell> {
+        &self.rust
     }
 
     /// The value of a top-level variable, as a function sees it.

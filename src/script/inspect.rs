@@ -22,14 +22,14 @@ pub fn page(host: &Host, names: &Names, name: &str, detail: bool) -> Result<Stri
     match about(host, names, name, detail) {
         Some(about) => Ok(about.text),
         // The manual knows what is near.
-        None => host.manual(&*host.engine()?).help(name),
+        None => host.whole_manual(&*host.engine()?).help(name),
     }
 }
 
 /// What is known about `name`: a variable, a function of the script, a member `variable.name`, or a page of the manual.
 pub fn about(host: &Host, names: &Names, name: &str, detail: bool) -> Option<About> {
     let engine = host.engine().ok()?;
-    let manual = host.manual(&engine);
+    let manual = &*host.whole_manual(&engine);
     let plain = |text: String| About { markdown: format!("```text\n{text}\n```"), text };
     let of = |entry: &Entry| About { text: entry.text(), markdown: entry.markdown() };
     if let Some((receiver, member)) = name.rsplit_once('.') {

@@ -78,6 +78,7 @@ pub fn settings_of<S: Settings>() -> (&'static str, Vec<Setting>) {
 }
 
 /// What scripts can call.
+#[derive(Clone)]
 pub struct Manual {
     entries: Vec<Entry>,
     by_name: BTreeMap<String, usize>,
@@ -152,6 +153,15 @@ impl Manual {
         manual.entries.sort_by(|a, b| a.name.cmp(&b.name));
         manual.by_name = manual.entries.iter().enumerate().map(|(i, entry)| (entry.name.clone(), i)).collect();
         manual
+    }
+
+    /// The same with these entries too.
+    #[must_use]
+    pub fn with(mut self, entries: Vec<Entry>) -> Self {
+        self.entries.extend(entries);
+        self.entries.sort_by(|a, b| a.name.cmp(&b.name));
+        self.by_name = self.entries.iter().enumerate().map(|(i, entry)| (entry.name.clone(), i)).collect();
+        self
     }
 
     fn add(&mut self, namespace: &str, function: RawFunction, ours: bool) {

@@ -8,6 +8,7 @@
 //! - [`manual`] is what scripts can call: it feeds `help()`, completion, and the errors;
 //! - [`inspect`] says what a name is, [`results`] keeps the values of cells;
 //! - [`args`] reads option maps strictly and turns closures into callbacks;
+//! - [`rust_cell`] is Rust beside Rhai: `%%rust`, `rust::name(..)`;
 //! - [`display`] shows values, [`show`] says how each kind looks, [`page`] is the HTML they are made of.
 
 pub mod args;
@@ -26,6 +27,7 @@ pub mod inspect;
 pub mod manual;
 pub mod page;
 pub mod results;
+pub mod rust_cell;
 pub mod session;
 mod show;
 mod trial;

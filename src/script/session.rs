@@ -60,6 +60,7 @@ impl Session {
         engine.set_module_resolver(Imports::new(&host, folder));
         let engine = Arc::new(engine);
         host.set_engine(&engine);
+        host.set_folder(folder);
         let global = engine.new_global_runtime_state();
         Self {
             host,

@@ -21,7 +21,7 @@ mod weights;
 pub use candle_core::{DType, Device};
 pub use device::{about_gpu, device, device_name, gpu_count};
 pub use grad::{grad, no_grad, recording, vjp};
-pub use mapped::Mapped;
+pub use mapped::{Mapped, SharedBytes};
 pub use ops::conv::Padding;
 pub use ops::norm::{Activation, BatchNorm};
 pub use ops::pool::Window;

@@ -43,6 +43,11 @@ fn python() -> &'static Path {
 
 /// Runs a Python program with the kernel installed where it alone finds it, and its state in a folder of its own.
 fn against_the_kernel(program: &Path, arguments: &[&str]) {
+    against_the_kernel_with(program, arguments, &[]);
+}
+
+/// The same with variables of the environment.
+pub fn against_the_kernel_with(program: &Path, arguments: &[&str], variables: &[(&str, &Path)]) {
     let python = python();
     let dir = tempfile::tempdir().unwrap();
     let prefix = dir.path().join("prefix");
@@ -61,13 +66,14 @@ fn against_the_kernel(program: &Path, arguments: &[&str]) {
         .env("JUPYTER_CONFIG_DIR", folder("config"))
         .env("IPYTHONDIR", folder("ipython"))
         .env("XDG_STATE_HOME", folder("state"))
-        .env("FEWLAB", env!("CARGO_BIN_EXE_fewlab")));
+        .env("FEWLAB", env!("CARGO_BIN_EXE_fewlab"))
+        .envs(variables.iter().copied()));
     if let Err(said) = done {
         panic!("{said}");
     }
 }
 
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     root().join("tests/kernel").join(name)
 }
 

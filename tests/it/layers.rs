@@ -10,6 +10,7 @@ const ROWS: &[(&[&str], bool)] = &[
     (&["notebook"], false),
     (&["script"], false),
     (&["study"], false),
+    (&["rust_cell"], false),
     (&["run", "report"], true),
     (&["ssl", "label", "gan", "metric"], false),
     (&["nn", "data", "figure"], false),

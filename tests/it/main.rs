@@ -22,6 +22,7 @@ mod layers;
 mod manual;
 mod metric_properties;
 mod readme;
+mod rust_cell;
 mod scripting;
 mod scripts;
 #[cfg(unix)]

@@ -231,7 +231,7 @@ mod functions {
     #[rhai_fn(name = "help", return_raw, volatile)]
     pub fn help_all(ctx: NativeCallContext) -> Fallible {
         let host = shared(&ctx)?;
-        host.front().print(&host.manual(ctx.engine()).overview());
+        host.front().print(&host.whole_manual(ctx.engine()).overview());
         Ok(())
     }
 
@@ -243,7 +243,7 @@ mod functions {
     #[rhai_fn(name = "help", return_raw, volatile)]
     pub fn help_of(ctx: NativeCallContext, about: Dynamic) -> Fallible {
         let host = shared(&ctx)?;
-        let manual = host.manual(ctx.engine());
+        let manual = host.whole_manual(ctx.engine());
         let text = match about.clone().into_string() {
             Ok(name) => manual.help(&name).at(&ctx)?,
             Err(_) => manual.members_text(&args::type_word(&ctx, &about)),

@@ -22,6 +22,7 @@ mod metric;
 mod nn;
 mod operators;
 mod results;
+mod rust;
 mod ssl;
 mod study;
 mod tensor;
@@ -58,6 +59,7 @@ pub fn register(engine: &mut Engine) {
     history::register(engine);
     config::register(engine);
     results::register(engine);
+    rust::register(engine);
     figure::register(engine);
     metric::register(engine);
     study::register(engine);
