@@ -74,7 +74,7 @@ enum Command {
     /// Tries a script with many settings and seeds, and compares them
     Study {
         #[command(subcommand)]
-        what: study::StudyCommand,
+        what: Box<study::StudyCommand>,
     },
     /// Makes what Rust cells need
     Rust {
@@ -233,7 +233,7 @@ pub fn main() -> ExitCode {
         Command::Doctor => doctor().map_err(Failure::from),
         Command::Data { what } => about_data(what).map_err(Failure::from),
         Command::Runs { what: RunsCommand::Diff { a, b } } => compare(&a, &b).map_err(Failure::from),
-        Command::Study { what } => study(what).map_err(Failure::from),
+        Command::Study { what } => study(*what).map_err(Failure::from),
         Command::Report { run_dir } => rewrite_report(&run_dir).map_err(Failure::from),
     };
     match answer {

@@ -291,7 +291,7 @@ impl Trainable for Training<'_, '_> {
 
     fn measured(&mut self) -> Result<Vec<Values>> {
         let steps = self.unread.as_mut().map_or(Ok(Vec::new()), |unread| unread.read(self.gan))?;
-        self.guards.loss = steps.last().map_or(self.guards.loss, |values| loss_of(values));
+        self.guards.loss = steps.last().map_or(self.guards.loss, loss_of);
         Ok(steps)
     }
 

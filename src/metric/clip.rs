@@ -23,7 +23,7 @@ use crate::tensor::{DType, Device, Tensor, Weights, weights_of};
 const HEAD: usize = 64;
 /// What pixels are centred by and divided by.
 const MEANS: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const DEVIATIONS: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_1];
+const DEVIATIONS: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 const HELP: &str = "it must be `model.safetensors` (or `pytorch_model.bin`) of a CLIP model of Hugging Face: \
                     `openai/clip-vit-base-patch32` or `openai/clip-vit-large-patch14-336`";
