@@ -4,6 +4,9 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::dispatch::multiversion;
+use super::real::Real;
+
 /// Values a task works on at a time: small enough for the second-level cache, large enough to be worth a task.
 const CHUNK: usize = 16 * 1024;
 
@@ -22,6 +25,98 @@ pub(crate) fn build<U: Send>(n: usize, chunk: usize, fill: impl Fn(usize, &mut [
         out.set_len(n);
     }
     out
+}
+
+/// A function of one value that is worth the machine's widest vectors: its body is always inlined, which that of a closure
+/// may not be.
+pub trait Function<T>: Copy + Sync {
+    /// The function.
+    fn of(self, x: T) -> T;
+}
+
+/// [`Function`]s: `name(field: type, ...), |self, x| body;`
+macro_rules! functions {
+    ($($(#[$meta:meta])* $name:ident $(($field:ident))?, |$x:ident| $body:expr;)*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name<T> {
+                $(
+                    /// What the function is made with.
+                    pub $field: T,
+                )?
+                of: std::marker::PhantomData<T>,
+            }
+
+            impl<T> $name<T> {
+                /// The function.
+                pub fn new($($field: T)?) -> Self {
+                    Self { $($field,)? of: std::marker::PhantomData }
+                }
+            }
+
+            impl<T: Real> Function<T> for $name<T> {
+                #[inline(always)]
+                fn of(self, $x: T) -> T {
+                    $(let $field = self.$field;)?
+                    $body
+                }
+            }
+        )*
+    };
+}
+
+functions! {
+    /// e to the power x.
+    Exp, |x| x.exp();
+    /// The hyperbolic tangent.
+    Tanh, |x| x.tanh();
+    /// 1 / (1 + exp(-x)). The exponential of a negative number never overflows.
+    Sigmoid, |x| {
+        let e = (-x.abs()).exp();
+        let numerator = if x >= T::ZERO { T::ONE } else { e };
+        // A NaN is neither, and stays.
+        numerator / (T::ONE + e)
+    };
+    /// x where positive, `slope` times x elsewhere; a NaN stays.
+    LeakyRelu(slope), |x| if x <= T::ZERO { x * slope } else { x };
+    /// x where positive, 0 elsewhere; a NaN stays.
+    Relu, |x| if x <= T::ZERO { T::ZERO } else { x };
+    /// x times `factor`.
+    Scale(factor), |x| x * factor;
+}
+
+/// A [`Function`] of each value.
+pub fn apply<T: Real, F: Function<T>>(x: &[T], f: F) -> Vec<T> {
+    build(x.len(), CHUNK, |start, out| {
+        let n = out.len();
+        apply_to(f, &x[start..start + n], out);
+    })
+}
+
+multiversion! {
+    fn apply_to[T: Real, F: Function<T>](f: F, x: &[T], out: &mut [MaybeUninit<T>]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            out.write(f.of(*x));
+        }
+    }
+}
+
+/// `g` where `y` is positive, `slope` times `g` elsewhere.
+pub fn slope_where_negative<T: Real>(g: &[T], y: &[T], slope: T) -> Vec<T> {
+    build(g.len(), CHUNK, |start, out| {
+        let end = start + out.len();
+        slopes(&g[start..end], &y[start..end], slope, out);
+    })
+}
+
+multiversion! {
+    fn slopes[T: Real](g: &[T], y: &[T], slope: T, out: &mut [MaybeUninit<T>]) {
+        for ((out, &g), &y) in out.iter_mut().zip(g).zip(y) {
+            let sloped = g * slope;
+            out.write(if y > T::ZERO { g } else { sloped });
+        }
+    }
 }
 
 /// `f` of each value.
@@ -43,7 +138,7 @@ pub fn zip<T: Copy + Sync, U: Send>(a: &[T], b: &[T], f: impl Fn(T, T) -> U + Sy
 }
 
 /// `f` of each pair of values after broadcasting both to `dims`; `a_dims` and `b_dims` are padded with ones on the left.
-pub fn broadcast<T: Copy + Sync, U: Send>(
+pub fn broadcast<T: Copy + Sync, U: Copy + Send>(
     a: &[T],
     a_dims: &[usize],
     b: &[T],
@@ -81,6 +176,12 @@ pub fn broadcast<T: Copy + Sync, U: Send>(
                     let a = a[a0];
                     for (out, b) in out.iter_mut().zip(&b[b0..]) {
                         out.write(f(a, *b));
+                    }
+                }
+                (0, 0) => {
+                    let v = f(a[a0], b[b0]);
+                    for out in out {
+                        out.write(v);
                     }
                 }
                 _ => {

@@ -78,7 +78,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($float:ident) => {
+    ($float:ident, $exp:path, $tanh:path) => {
         impl Real for $float {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -104,7 +104,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn exp(self) -> Self {
-                $float::exp(self)
+                $exp(self)
             }
             #[inline(always)]
             fn ln(self) -> Self {
@@ -112,7 +112,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                $float::tanh(self)
+                $tanh(self)
             }
             #[inline(always)]
             fn powf(self, exponent: Self) -> Self {
@@ -130,5 +130,5 @@ macro_rules! real {
     };
 }
 
-real!(f32);
-real!(f64);
+real!(f32, super::elementary::exp, super::elementary::tanh);
+real!(f64, f64::exp, f64::tanh);

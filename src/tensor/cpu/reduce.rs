@@ -1,7 +1,10 @@
 //! Sums and extremes over one dimension of `[outer, length, inner]`, the same for any number of threads.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
+use super::dispatch::multiversion;
 use super::map::build;
 use super::real::Real;
 
@@ -11,18 +14,47 @@ const BLOCK: usize = 256;
 
 /// The sum of the values, in f64 across blocks.
 pub fn sum_slice<T: Real>(x: &[T]) -> f64 {
-    x.chunks(BLOCK).map(sum_block).sum()
+    sum_wide(x)
 }
 
-fn sum_block<T: Real>(x: &[T]) -> f64 {
-    let mut lanes = [T::ZERO; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in chunks.by_ref() {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += *v;
+multiversion! {
+    fn sum_wide[T: Real](x: &[T]) -> f64 {
+        sum_row(x)
+    }
+}
+
+multiversion! {
+    fn sum_rows[T: Real](x: &[T], length: usize, out: &mut [MaybeUninit<T>]) {
+        for (out, row) in out.iter_mut().zip(x.chunks_exact(length)) {
+            out.write(T::from_f64(sum_row(row)));
         }
     }
-    lanes.iter().chain(chunks.remainder()).map(|v| v.to_f64()).sum()
+}
+
+#[inline(always)]
+fn sum_row<T: Real>(x: &[T]) -> f64 {
+    let mut sum = 0.0;
+    for block in x.chunks(BLOCK) {
+        let mut lanes = [T::ZERO; LANES];
+        let mut chunks = block.chunks_exact(LANES);
+        for chunk in chunks.by_ref() {
+            for (lane, v) in lanes.iter_mut().zip(chunk) {
+                *lane += *v;
+            }
+        }
+        for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+            *lane += *v;
+        }
+        let mut width = LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] = lanes[i] + lanes[i + width];
+            }
+        }
+        sum += lanes[0].to_f64();
+    }
+    sum
 }
 
 /// Sums of `[outer, length, inner]` over `length`: `[outer, inner]`.
@@ -34,9 +66,12 @@ pub fn sum<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Vec<T
             return vec![T::from_f64(parts.iter().sum())];
         }
         return build(outer, ((1 << 15) / length.max(1)).max(1), |start, out| {
-            for (i, out) in out.iter_mut().enumerate() {
-                out.write(T::from_f64(sum_slice(&x[(start + i) * length..][..length])));
+            if length == 0 {
+                out.iter_mut().for_each(|out| _ = out.write(T::ZERO));
+                return;
             }
+            let rows = out.len();
+            sum_rows(&x[start * length..][..rows * length], length, out);
         });
     }
     let columns = inner.min(256);
@@ -59,8 +94,63 @@ pub fn sum<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Vec<T
     tasks.concat()
 }
 
+multiversion! {
+    fn largest_of_rows[T: Real](x: &[T], length: usize, out: &mut [MaybeUninit<u32>]) {
+        for (out, row) in out.iter_mut().zip(x.chunks_exact(length)) {
+            out.write(first_of_largest(row));
+        }
+    }
+}
+
+/// Where the largest value is, the first of equals; where the first NaN is, if there is one.
+#[inline(always)]
+fn first_of_largest<T: Real>(row: &[T]) -> u32 {
+    let mut lanes = [T::NEG_INFINITY; LANES];
+    let mut nans = [false; LANES];
+    let mut chunks = row.chunks_exact(LANES);
+    for chunk in chunks.by_ref() {
+        for ((lane, nan), &v) in lanes.iter_mut().zip(&mut nans).zip(chunk) {
+            *lane = if v > *lane { v } else { *lane };
+            *nan |= v.is_nan();
+        }
+    }
+    for ((lane, nan), &v) in lanes.iter_mut().zip(&mut nans).zip(chunks.remainder()) {
+        *lane = if v > *lane { v } else { *lane };
+        *nan |= v.is_nan();
+    }
+    if nans.contains(&true) {
+        return row.iter().position(|v| v.is_nan()).unwrap_or(0) as u32;
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
+        }
+    }
+    let top = lanes[0];
+    let mut at = 0;
+    for chunk in row.chunks(LANES) {
+        let mut found = false;
+        for &v in chunk {
+            found |= v == top;
+        }
+        if found {
+            return (at + chunk.iter().position(|&v| v == top).unwrap_or(0)) as u32;
+        }
+        at += chunk.len();
+    }
+    0
+}
+
 /// Where the largest value of each line over `length` is, the first of equals: `[outer, inner]`.
 pub fn argmax<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Vec<u32> {
+    if inner == 1 {
+        return build(outer, ((1 << 14) / length.max(1)).max(1), |start, out| {
+            let rows = out.len();
+            largest_of_rows(&x[start * length..][..rows * length], length, out);
+        });
+    }
     build(outer * inner, ((1 << 14) / length.max(1)).max(1), |start, out| {
         for (i, out) in out.iter_mut().enumerate() {
             let (o, k) = ((start + i) / inner, (start + i) % inner);
@@ -99,5 +189,11 @@ mod tests {
         assert_eq!(argmax(&[1.0, 3.0, 3.0, 0.0f32], 1, 4, 1), [1]);
         assert_eq!(argmax(&[1.0, 9.0, 5.0, 2.0f32], 1, 2, 2), [1, 0]);
         assert_eq!(argmax(&[1.0, f32::NAN, 5.0], 1, 3, 1), [1]);
+        let mut row = vec![1.0f32; 100];
+        (row[40], row[70], row[99]) = (3.0, 3.0, f32::INFINITY);
+        assert_eq!(argmax(&row, 2, 50, 1), [40, 49]);
+        row[90] = f32::NAN;
+        assert_eq!(argmax(&row, 1, 100, 1), [90]);
+        assert_eq!(argmax(&[f32::NEG_INFINITY; 3], 1, 3, 1), [0]);
     }
 }

@@ -1,50 +1,89 @@
 //! Softmax over rows.
 
+use std::mem::MaybeUninit;
+
+use super::dispatch::multiversion;
 use super::map::build;
 use super::real::Real;
 
+const LANES: usize = 16;
+/// Values that are summed in the type itself, lane by lane, before sums go on in f64.
+const BLOCK: usize = 256;
+
 /// exp(x - max) / sum for each row of `length` values.
 pub fn softmax<T: Real>(x: &[T], length: usize) -> Vec<T> {
-    rows(x, length, |row, out| {
-        let top = top(row);
-        let mut sum = 0.0;
-        for (out, x) in out.iter_mut().zip(row) {
-            let e = (*x - top).exp();
-            sum += e.to_f64();
-            *out = e;
-        }
-        let scale = T::from_f64(1.0 / sum);
-        for out in out {
-            *out *= scale;
-        }
-    })
+    rows(x, length, softmax_row)
 }
 
 /// x - max - log(sum(exp(x - max))) for each row of `length` values.
 pub fn log_softmax<T: Real>(x: &[T], length: usize) -> Vec<T> {
-    rows(x, length, |row, out| {
-        let top = top(row);
-        let sum: f64 = row.iter().map(|x| (*x - top).exp().to_f64()).sum();
-        let shift = top + T::from_f64(sum.ln());
-        for (out, x) in out.iter_mut().zip(row) {
-            *out = *x - shift;
+    rows(x, length, log_softmax_row)
+}
+
+multiversion! {
+    fn softmax_row[T: Real](row: &[T], out: &mut [MaybeUninit<T>], line: &mut [T]) {
+        let scale = T::from_f64(1.0 / exponentials(row, top(row), line));
+        for (out, &e) in out.iter_mut().zip(line.iter()) {
+            out.write(e * scale);
         }
-    })
+    }
 }
 
+multiversion! {
+    fn log_softmax_row[T: Real](row: &[T], out: &mut [MaybeUninit<T>], line: &mut [T]) {
+        let top = top(row);
+        let shift = top + T::from_f64(exponentials(row, top, line).ln());
+        for (out, &x) in out.iter_mut().zip(row) {
+            out.write(x - shift);
+        }
+    }
+}
+
+/// exp(x - top) for each value, and their sum.
+#[inline(always)]
+fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T]) -> f64 {
+    for (e, &x) in line.iter_mut().zip(row) {
+        *e = (x - top).exp();
+    }
+    let mut sum = 0.0;
+    for block in line.chunks(BLOCK) {
+        let mut lanes = [T::ZERO; LANES];
+        let mut chunks = block.chunks_exact(LANES);
+        for chunk in chunks.by_ref() {
+            for (lane, v) in lanes.iter_mut().zip(chunk) {
+                *lane += *v;
+            }
+        }
+        for v in lanes.iter().chain(chunks.remainder()) {
+            sum += v.to_f64();
+        }
+    }
+    sum
+}
+
+/// The largest value. A NaN is passed over, and makes the sum of exponentials NaN.
+#[inline(always)]
 fn top<T: Real>(row: &[T]) -> T {
-    row.iter().copied().fold(row[0], |a, b| if b > a || b.is_nan() { b } else { a })
+    let mut lanes = [T::NEG_INFINITY; LANES];
+    let mut chunks = row.chunks_exact(LANES);
+    for chunk in chunks.by_ref() {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane = if v > *lane { v } else { *lane };
+        }
+    }
+    let mut top = T::NEG_INFINITY;
+    for &v in lanes.iter().chain(chunks.remainder()) {
+        top = if v > top { v } else { top };
+    }
+    top
 }
 
-fn rows<T: Real>(x: &[T], length: usize, f: impl Fn(&[T], &mut [T]) + Sync) -> Vec<T> {
+fn rows<T: Real>(x: &[T], length: usize, f: fn(&[T], &mut [MaybeUninit<T>], &mut [T])) -> Vec<T> {
     let at_a_time = (16 * 1024 / length.max(1)).max(1);
     build(x.len(), at_a_time * length, |start, out| {
         let mut line = vec![T::ZERO; length];
-        for (i, out) in out.chunks_mut(length).enumerate() {
-            f(&x[start + i * length..][..length], &mut line);
-            for (out, v) in out.iter_mut().zip(&line) {
-                out.write(*v);
-            }
+        for (row, out) in x[start..].chunks(length).zip(out.chunks_mut(length)) {
+            f(row, out, &mut line);
         }
     })
 }
@@ -59,5 +98,18 @@ mod tests {
         assert_eq!(p, [0.5, 0.5, 0.0, 1.0]);
         let l = log_softmax(&[-1000.0f64, 0.0], 2);
         assert_eq!(l, [-1000.0, 0.0]);
+    }
+
+    #[test]
+    fn long_rows_equal_the_formula_and_a_nan_is_not_hidden() {
+        let x: Vec<f32> = (0..700).map(|i| ((i * 37) % 101) as f32 / 9.0).collect();
+        let top = 100.0 / 9.0;
+        let e: Vec<f64> = x.iter().map(|x| (f64::from(*x) - top).exp()).collect();
+        let sum: f64 = e.iter().sum();
+        assert!(softmax(&x, 700).iter().zip(&e).all(|(p, e)| (f64::from(*p) * sum / e - 1.0).abs() < 1e-6));
+        let mut bad = x;
+        bad[333] = f32::NAN;
+        assert!(softmax(&bad, 700).iter().all(|p| p.is_nan()));
+        assert!(softmax(&[f32::NAN, f32::NAN], 2).iter().all(|p| p.is_nan()));
     }
 }

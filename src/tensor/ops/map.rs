@@ -35,11 +35,12 @@ impl Map {
         let c = T::from_f64;
         let (zero, one) = (T::ZERO, T::ONE);
         match self {
+            Map::Affine(a, 0.0) => map::apply(x, map::Scale::new(c(a))),
             Map::Affine(a, b) => {
                 let (a, b) = (c(a), c(b));
                 map::map(x, |x| x * a + b)
             }
-            Map::Exp => map::map(x, |x| x.exp()),
+            Map::Exp => map::apply(x, map::Exp::new()),
             Map::Log => map::map(x, |x| x.ln()),
             Map::Sqrt => map::map(x, |x| x.sqrt()),
             Map::Abs => map::map(x, |x| if x < zero { -x } else { x }),
@@ -57,14 +58,11 @@ impl Map {
                 let p = c(p);
                 map::map(x, |x| x.powf(p))
             }
-            Map::Tanh => map::map(x, |x| x.tanh()),
-            Map::Sigmoid => map::map(x, sigmoid),
+            Map::Tanh => map::apply(x, map::Tanh::new()),
+            Map::Sigmoid => map::apply(x, map::Sigmoid::new()),
             Map::Softplus => map::map(x, softplus),
-            Map::LeakyRelu(0.0) => map::map(x, |x| if x <= zero { zero } else { x }),
-            Map::LeakyRelu(slope) => {
-                let slope = c(slope);
-                map::map(x, |x| if x <= zero { x * slope } else { x })
-            }
+            Map::LeakyRelu(0.0) => map::apply(x, map::Relu::new()),
+            Map::LeakyRelu(slope) => map::apply(x, map::LeakyRelu::new(c(slope))),
             Map::Clamp(low, high) => {
                 let (low, high) = (c(low), c(high));
                 map::map(x, |x| {
@@ -116,22 +114,11 @@ fn softplus<T: Real>(x: T) -> T {
     T::from_f64(x.max(0.0) + (-x.abs()).exp().ln_1p())
 }
 
-fn sigmoid<T: Real>(x: T) -> T {
-    // exp of a negative number never overflows.
-    if x >= T::ZERO {
-        T::ONE / (T::ONE + (-x).exp())
-    } else {
-        let e = x.exp();
-        e / (T::ONE + e)
-    }
-}
-
 /// `grad` where `y` is positive, `slope * grad` elsewhere. `y` has no gradient.
 fn slope_where_negative(grad: &Tensor, y: &Tensor, slope: f64) -> Result<Tensor> {
     let value = if grad.on_cpu() {
         typed!(grad, T => with_slice::<T, _>(grad.raw(), |g| with_slice::<T, _>(y.raw(), |y| {
-            let slope = <T as Real>::from_f64(slope);
-            from_cpu(map::zip(g, y, |g, y| if y > <T as Real>::ZERO { g } else { g * slope }), grad.dims())
+            from_cpu(map::slope_where_negative(g, y, <T as Real>::from_f64(slope)), grad.dims())
         })))?
     } else {
         let positive = y.raw().gt(0.0)?.to_dtype(grad.dtype())?;

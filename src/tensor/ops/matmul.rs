@@ -1,9 +1,45 @@
 //! Matrix products.
 
+use candle_core::{DType, Storage};
+
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::tensor::cpu::matmul::{Walk, matmul};
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
+use crate::tensor::value::{Raw, from_cpu};
+
+fn on_cpu(a: &Raw, b: &Raw, dims: &[usize]) -> Result<Raw> {
+    let (a_turned, b_turned) = (turned(a), turned(b));
+    // Neither in order nor turned: put in order first.
+    let (a, b) =
+        (if a_turned { a.clone() } else { a.contiguous()? }, if b_turned { b.clone() } else { b.contiguous()? });
+    let (m, k, n) = (a.dim(a.rank() - 2)?, a.dim(a.rank() - 1)?, b.dim(b.rank() - 1)?);
+    let walk =
+        |rows, columns, turned| if turned { Walk { row: 1, column: rows } } else { Walk { row: columns, column: 1 } };
+    let ((a_storage, a_layout), (b_storage, b_layout)) = (a.storage_and_layout(), b.storage_and_layout());
+    let (Storage::Cpu(a_storage), Storage::Cpu(b_storage)) = (&*a_storage, &*b_storage) else {
+        return Err(Error::bug("a CPU kernel was given a tensor that is elsewhere"));
+    };
+    let a_values = &a_storage.as_slice::<f32>()?[a_layout.start_offset()..];
+    let b_values = &b_storage.as_slice::<f32>()?[b_layout.start_offset()..];
+    let count = dims[..dims.len() - 2].iter().product();
+    let product = matmul(a_values, b_values, count, [m, k, n], walk(m, k, a_turned), walk(k, n, b_turned));
+    from_cpu(product.ok_or_else(|| Error::bug("there is no product of f32"))?, dims)
+}
+
+/// Whether the last two dimensions lie in memory as those of the transpose do, in order.
+fn turned(raw: &Raw) -> bool {
+    let (dims, strides) = (raw.dims(), raw.stride());
+    let rank = dims.len();
+    let mut expected = 1;
+    [rank - 2, rank - 1].into_iter().chain((0..rank - 2).rev()).all(|i| {
+        let fits = dims[i] == 1 || strides[i] == expected;
+        expected *= dims[i];
+        fits
+    }) && dims[rank - 1] > 1
+        && dims[rank - 2] > 1
+}
 
 impl Tensor {
     /// The matrix product of the last two dimensions: `[.., m, k] x [.., k, n] -> [.., m, n]`. Dimensions before them are
@@ -38,7 +74,10 @@ impl Tensor {
         let mut dims = a.to_vec();
         dims[a.len() - 1] = b[b.len() - 1];
         room(&dims, self.dtype().size_in_bytes())?;
-        let value = self.raw().matmul(other.raw())?;
+        let value = match (self.on_cpu(), self.dtype()) {
+            (true, DType::F32) => on_cpu(self.raw(), other.raw(), &dims)?,
+            _ => self.raw().matmul(other.raw())?,
+        };
         let (a, b) = (self.clone(), other.clone());
         Ok(operator("matmul", value, &[self, other], move |incoming| {
             let g = incoming.grad;

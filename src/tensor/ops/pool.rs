@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::pool::{self, Pool};
-use crate::tensor::grad::operator;
+use crate::tensor::grad::{operator, recording};
 use crate::tensor::value::{from_cpu, typed, with_slice};
 
 /// The window of a pooling operator.
@@ -58,6 +58,11 @@ impl Tensor {
     pub fn max_pool2d(&self, window: Window) -> Result<Tensor> {
         let [n, c, ..] = self.dims4()?;
         let p = window.over(self.dims4()?)?;
+        if self.on_cpu() && !(recording() && self.tracked()) {
+            let dims = [n, c, p.out_h(), p.out_w()];
+            let value = typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(pool::max(x, &p), &dims)))?;
+            return Ok(Tensor::from_raw(value));
+        }
         // Places are found on the CPU also for a tensor elsewhere; the values are picked where they are.
         let places = typed!(self, T => {
             let x = self.raw().to_device(&crate::tensor::Device::Cpu)?;

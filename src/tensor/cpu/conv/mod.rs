@@ -41,7 +41,7 @@ mod tests;
 
 use correlation::{Blocks, Correlation, Pass, pack};
 pub use kernel::Kernel;
-pub use winograd::Winograd;
+pub use winograd::{Product, Winograd, product_of};
 
 use super::buffer::Aligned;
 use super::dispatch::Isa;
