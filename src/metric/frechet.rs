@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::features::{Features, comparable};
 use super::interval::{Groups, Interval};
-use super::matrix::{no_convergence, nuclear_norm, one_thread_each, product, view};
+use super::matrix::{lower_gram, no_convergence, nuclear_norm, one_thread_each, product, view};
 use crate::error::{Error, Result};
 
 /// The normal distribution that a set of features is summed up as.
@@ -32,7 +32,16 @@ impl Gaussian {
             rows.transpose() * faer::Scale(root)
         } else {
             one_thread_each();
-            rows.qr().thin_R().transpose() * faer::Scale(root)
+            // Cholesky's factor of the scatter, unless some direction is so weak in it that squaring has cost digits.
+            let cholesky = lower_gram(rows).llt(Side::Lower).ok().filter(|cholesky| {
+                let pivots = cholesky.L().diagonal().column_vector();
+                let (least, most) = pivots.iter().fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
+                least > 1e-4 * most
+            });
+            match cholesky {
+                Some(cholesky) => cholesky.L() * faer::Scale(root),
+                None => rows.qr().thin_R().transpose() * faer::Scale(root),
+            }
         };
         Self { mean, factor, trace }
     }

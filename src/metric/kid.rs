@@ -6,7 +6,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 use super::features::{Features, comparable};
 use super::interval::{Groups, Interval};
-use super::matrix::for_blocks;
+use super::matrix::{for_blocks, for_blocks_onward};
 use super::numpy_order::NumpyOrder;
 use crate::error::{Error, Result};
 
@@ -45,16 +45,26 @@ fn kernel_sums(x: &Features, y: &Features, a: &Mat<f64>, b: &Mat<f64>) -> Vec<f6
     (0..sets).map(|s| blocks.iter().map(|block| block[s]).sum()).collect()
 }
 
-/// `Σ k(xᵢ, xⱼ)` over the pairs of different images in every set, and the size of the set.
+/// `Σ k(xᵢ, xⱼ)` over the pairs of different images in every set, and the size of the set. Each pair is looked at in one order.
 fn pairs_within(x: &Features, members: &Mat<f64>) -> Vec<(f64, f64)> {
-    let own: Vec<f64> = (0..x.rows()).map(|i| polynomial(x.row(i).iter().map(|x| x * x).sum(), x.dim())).collect();
-    kernel_sums(x, x, members, members)
-        .into_iter()
-        .enumerate()
-        .map(|(s, all)| {
-            let diagonal: f64 = (0..x.rows()).map(|i| members[(i, s)] * own[i]).sum();
-            (all - diagonal, (0..x.rows()).map(|i| members[(i, s)]).sum())
-        })
+    let sets = members.ncols();
+    let blocks = for_blocks_onward(x, |first, columns, kernel| {
+        let rows = kernel.len() / columns;
+        for (row, kernel) in kernel.chunks_exact_mut(columns).enumerate() {
+            // What lies on and before the diagonal counts elsewhere or not at all.
+            kernel[..=row].fill(0.);
+            kernel[row + 1..].iter_mut().for_each(|k| *k = 2. * polynomial(*k, x.dim()));
+        }
+        let mut weighted = vec![0.; rows * sets];
+        let target = MatMut::from_row_major_slice_mut(&mut weighted, rows, sets);
+        let kernel = MatRef::from_row_major_slice(kernel, rows, columns);
+        matmul(target, Accum::Replace, kernel, members.subrows(first, columns), 1., Par::Seq);
+        (0..sets)
+            .map(|s| (0..rows).map(|row| members[(first + row, s)] * weighted[row * sets + s]).sum::<f64>())
+            .collect::<Vec<f64>>()
+    });
+    (0..sets)
+        .map(|s| (blocks.iter().map(|block| block[s]).sum(), (0..x.rows()).map(|i| members[(i, s)]).sum()))
         .collect()
 }
 
