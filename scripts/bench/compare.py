@@ -1,0 +1,180 @@
+"""Measures ours beside PyTorch, torch-fidelity and prdc on the same work, in turn, and writes the tables of RESULTS.md.
+
+python compare.py FEWLAB [--rounds 3] [--only steps,operators,script,heads,growth] [--prefix "chrt -f 5"]
+
+Ratios are ours to the peer's: below 1 ours is faster or smaller. Every measurement is a process of its own; rounds alternate,
+so that a slow minute of the machine hits all alike. Of PyTorch's two layouts the faster one counts.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+# Seconds between commands, for the other programs of the machine, which wait while one runs at real-time priority.
+REST = float(os.environ.get("REST", 0))
+
+
+def run(command):
+    """The lines that a command printed, and the most memory it had, in MB."""
+    with tempfile.TemporaryFile("w+") as out:
+        time.sleep(REST)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)
+        _, error = process.stdout, process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        out.seek(0)
+        lines = out.read().strip().splitlines()
+        if status != 0 or not lines:
+            sys.exit(f"failed ({status}): {shlex.join(command)}\n{error}")
+        return lines, usage.ru_maxrss / 1024
+
+
+class Bench:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+
+    def ours(self, script, *settings):
+        sets = [word for setting in settings for word in ("--set", setting)]
+        prefix = shlex.split(self.args.prefix)
+        return prefix + [self.args.fewlab, "run", str(HERE / script), "--quiet", "--threads", str(self.args.threads), "--out", self.folder, *sets]
+
+    def peer(self, script, *arguments):
+        return shlex.split(self.args.prefix) + [sys.executable, str(HERE / script), "--threads", str(self.args.threads), *arguments]
+
+    def steps(self):
+        weights = os.path.join(self.folder, "inception.pth")
+        run_quietly = subprocess.run(self.peer("steps.py", "inception", "--save", weights), capture_output=True)
+        jobs = [
+            ("GAN step, 64 channels", "gan", 64, "ms"), ("GAN step, 128 channels", "gan", 128, "ms"),
+            ("S3GAN step, 64 channels", "s3gan", 64, "ms"), ("WGAN-GP step, 64 channels", "wgan_gp", 64, "ms"),
+            ("rotation pre-training step", "rotation", 0, "ms"), ("S2L step", "s2l", 0, "ms"),
+            ("SqueezeNet features", "squeezenet", 0, "images/s"),
+        ]  # fmt: skip
+        if run_quietly.returncode == 0:
+            jobs.append(("InceptionV3 features", "inception", 0, "images/s"))
+        yield "| | unit | fewlab | NCHW | channels_last | time ratio | fewlab MB | PyTorch MB | memory ratio |"
+        yield "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+        for title, step, channels, unit in jobs:
+            size = [f"channels={channels}"] if channels else []
+            commands = [
+                self.ours("steps.rhai", f"step={step}", f"weights={weights}", *size),
+                self.peer("steps.py", step, "--channels", str(channels or 64)),
+                self.peer("steps.py", step, "--channels", str(channels or 64), "--channels-last"),
+            ]
+            seen = [[] for _ in commands]
+            for _ in range(self.args.rounds):
+                for command, values in zip(commands, seen):
+                    lines, peak = run(command)
+                    values.append((float(lines[-1].split()[0]), peak))
+            times = [statistics.median(v[0] for v in values) for values in seen]
+            peaks = [max(v[1] for v in values) for values in seen]
+            best = 1 if times[1] <= times[2] else 2
+            shown = times if unit == "ms" else [64_000 / t for t in times]
+            yield (
+                f"| {title} | {unit} | {shown[0]:.0f} | {shown[1]:.0f} | {shown[2]:.0f} | {times[0] / times[best]:.2f} | "
+                f"{peaks[0]:.0f} | {peaks[best]:.0f} | {peaks[0] / peaks[best]:.2f} |"
+            )
+
+    def lines(self, commands):
+        """Of commands that print names and numbers: for each name the least number of each command."""
+        best = [{} for _ in commands]
+        for _ in range(self.args.rounds):
+            for command, values in zip(commands, best):
+                for line in run(command)[0]:
+                    name, number = line.split("\t")
+                    values[name] = min(float(number), values.get(name, float("inf")))
+        return {name: [values[name] for values in best] for name in best[0] if all(name in values for values in best)}
+
+    def pairs(self, unit, commands):
+        yield f"| | fewlab, {unit} | peer, {unit} | ratio |"
+        yield "|---|--:|--:|--:|"
+        for name, (ours, peer) in self.lines(commands).items():
+            yield f"| {name} | {ours:.3g} | {peer:.3g} | {ours / peer:.2f} |"
+
+    def operators(self):
+        yield from self.pairs("ms", [self.ours("operators.rhai"), self.peer("operators.py")])
+
+    def script(self):
+        yield from self.pairs("µs", [self.ours("script.rhai"), shlex.split(self.args.prefix) + [sys.executable, str(HERE / "script.py")]])
+
+    def heads(self):
+        yield from self.pairs("s", [self.ours("heads.rhai"), self.peer("heads.py")])
+
+    def growth(self):
+        yield "| | times as much work | seconds | times the seconds | peak MB |"
+        yield "|---|--:|--:|--:|--:|"
+        rows = []
+        for what, values in [("batch", (16, 32, 64, 128)), ("channels", (16, 32, 64, 128)), ("images", (500, 1000, 2000, 4000)), ("steps", (2, 4, 8, 16))]:
+            first = None
+            for value in values:
+                lines, peak = run(self.ours("growth.rhai", f"what={what}", f"value={value}"))
+                seconds = float(lines[-1])
+                first = first or (value, seconds)
+                # Most of a step's work grows with the square of its channels.
+                work = (value / first[0]) ** (2 if what == "channels" else 1)
+                rows.append((what, work, seconds / first[1], peak))
+                yield f"| {value} {what} | {work:.0f} | {seconds:.3f} | {seconds / first[1]:.1f} | {peak:.0f} |"
+        table = os.path.join(self.folder, "growth.csv")
+        pathlib.Path(table).write_text("\n".join(f"{what},{work},{times},{peak}" for what, work, times, peak in rows))
+        picture = HERE / "growth.svg"
+        run(self.ours("growth_plot.rhai", f"rows={';'.join(f'{w},{a},{b}' for w, a, b, _ in rows)}", f"picture={picture}"))
+        yield ""
+        yield "![time against work, both in multiples of the first](growth.svg)"
+
+
+def machine():
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", info)
+    return f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores, {'AVX-512' if 'avx512f' in info else 'AVX2' if 'avx2' in info else 'no AVX2'}"
+
+
+TITLES = {
+    "steps": "Whole steps", "operators": "Single operators", "script": "A native function called from a script",
+    "heads": "Heads of the metrics, 10,000 + 10,000 images, 2048 dimensions", "growth": "Growth",
+}  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("fewlab")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default=",".join(TITLES))
+    parser.add_argument("--prefix", default="", help="what every command is started with, such as `chrt -f 5`")
+    parser.add_argument("--note", default="", help="what the machine was doing besides")
+    args = parser.parse_args()
+    commit = subprocess.run(["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torch-fidelity", "prdc"))
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        bench = Bench(args, folder)
+        for name in args.only.split(","):
+            head = f"{datetime.date.today()}, commit {commit}, {machine()}, {args.threads} threads, {args.rounds} rounds, {versions}."
+            lines = [f"## {TITLES[name]}", "", head + (f" {args.note}" if args.note else ""), "", *getattr(bench, name)()]
+            text = "\n".join(lines)
+            print(text, flush=True)
+            write(name, text)
+
+
+def write(name, text):
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    old = RESULTS.read_text()
+    block = f"{begin}\n{text}\n{end}"
+    if begin in old:
+        RESULTS.write_text(old[: old.index(begin)] + block + old[old.index(end) + len(end) :])
+    else:
+        RESULTS.write_text(old.rstrip() + "\n\n" + block + "\n")
+
+
+main()
