@@ -18,14 +18,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
+# Seconds between commands, for the other programs of the machine, which wait while one runs at real-time priority.
+REST = float(os.environ.get("REST", 0))
 
 
 def run(command):
     """The lines that a command printed, and the most memory it had, in MB."""
     with tempfile.TemporaryFile("w+") as out:
+        time.sleep(REST)
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)
         _, error = process.stdout, process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)

@@ -194,7 +194,45 @@ mod scoring {
     pub fn kernel_distance(ctx: NativeCallContext, real: Tensor, fake: Tensor) -> Fallible<f64> {
         metric::kid(&super::features_of(&ctx, &real)?, &super::features_of(&ctx, &fake)?).at(&ctx)
     }
+
+    /// Precision, recall, density and coverage of fake features beside real ones, `[n, d]` each, with 5 neighbours: a map.
+    ///
+    /// Naeem et al. 2020, arXiv:2002.09797.
+    ///
+    /// ```rhai
+    /// let real = normal([50, 4]);
+    /// metric::prdc(real, real).coverage // => 1.0
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn prdc(ctx: NativeCallContext, real: Tensor, fake: Tensor) -> Fallible<Map> {
+        let shares =
+            metric::prdc(&super::features_of(&ctx, &real)?, &super::features_of(&ctx, &fake)?, super::NEIGHBOURS)
+                .at(&ctx)?;
+        let named = [
+            ("precision", shares.precision),
+            ("recall", shares.recall),
+            ("density", shares.density),
+            ("coverage", shares.coverage),
+        ];
+        Ok(named.into_iter().map(|(name, share)| (name.into(), share.into())).collect())
+    }
+
+    /// The Inception score of logits `[n, classes]`, over all of them at once.
+    ///
+    /// Salimans et al. 2016, arXiv:1606.03498: exp of the mean divergence of an image's classes from those of all.
+    ///
+    /// ```rhai
+    /// let sure = tensor::from([[50, 0], [0, 50]]);
+    /// (metric::inception_score(sure) - 2.0).abs() < 1e-6 // => true
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn inception_score(ctx: NativeCallContext, logits: Tensor) -> Fallible<f64> {
+        Ok(metric::inception_score(&super::features_of(&ctx, &logits)?, 1, None).at(&ctx)?.0)
+    }
 }
+
+/// What the `prdc` package takes by default.
+const NEIGHBOURS: usize = 5;
 
 #[export_module]
 mod using {

@@ -147,24 +147,64 @@ pub fn max_places<T: Real>(x: &[T], p: &Pool) -> Vec<u32> {
     let mut places = vec![0u32; p.planes * out_h * out_w];
     for_planes(&mut places, out_h * out_w, |i, places| {
         let first = i * p.h * p.w;
-        let x = &x[first..][..p.h * p.w];
+        let mut best = vec![T::ZERO; out_w];
         for (y, row) in places.chunks_exact_mut(out_w).enumerate() {
-            let rows = p.rows(y);
-            for (column, place) in row.iter_mut().enumerate() {
-                let columns = p.columns(column);
-                let mut best = rows.start * p.w + columns.start;
-                for r in rows.clone() {
-                    for at in r * p.w + columns.start..r * p.w + columns.end {
-                        if x[at] > x[best] || (x[at].is_nan() && !x[best].is_nan()) {
-                            best = at;
-                        }
-                    }
-                }
-                *place = (first + best) as u32;
-            }
+            largest_of_row(&x[first..][..p.h * p.w], p, y, &mut best, row);
+            row.iter_mut().for_each(|place| *place += first as u32);
         }
     });
     places
+}
+
+/// The largest value of each window, where [`max_places`] finds it.
+pub fn max<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
+    let (out_h, out_w) = (p.out_h(), p.out_w());
+    let mut out = vec![T::ZERO; p.planes * out_h * out_w];
+    for_planes(&mut out, out_h * out_w, |i, out| {
+        let mut places = vec![0u32; out_w];
+        for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
+            largest_of_row(&x[i * p.h * p.w..][..p.h * p.w], p, y, row, &mut places);
+        }
+    });
+    out
+}
+
+multiversion! {
+    /// The largest value of each window of row `y` of a plane, and its place in the plane.
+    fn largest_of_row[T: Real](x: &[T], p: &Pool, y: usize, best: &mut [T], places: &mut [u32]) {
+        let rows = p.rows(y);
+        // Columns whose whole window lies inside go side by side, tap by tap.
+        let inside = p.pad[2].div_ceil(p.stride[1])..((p.w + p.pad[2] + 1).saturating_sub(p.kw)).div_ceil(p.stride[1]);
+        let inside = inside.start..inside.end.min(best.len()).max(inside.start);
+        for column in (0..inside.start.min(best.len())).chain(inside.end..best.len()) {
+            let columns = p.columns(column);
+            let mut at_best = rows.start * p.w + columns.start;
+            for r in rows.clone() {
+                for at in r * p.w + columns.start..r * p.w + columns.end {
+                    if x[at] > x[at_best] || (x[at].is_nan() && !x[at_best].is_nan()) {
+                        at_best = at;
+                    }
+                }
+            }
+            (best[column], places[column]) = (x[at_best], at_best as u32);
+        }
+        if inside.is_empty() || inside.end > best.len() {
+            return;
+        }
+        let (best, places) = (&mut best[inside.clone()], &mut places[inside.clone()]);
+        let left = inside.start * p.stride[1] - p.pad[2];
+        for (k, r) in rows.enumerate() {
+            for tap in 0..p.kw {
+                let first = r * p.w + left + tap;
+                let line = x[first..].iter().step_by(p.stride[1]);
+                for (i, ((best, place), &v)) in best.iter_mut().zip(places.iter_mut()).zip(line).enumerate() {
+                    let better = (k == 0 && tap == 0) | (v > *best) | (v.is_nan() & !best.is_nan());
+                    *best = if better { v } else { *best };
+                    *place = if better { (first + i * p.stride[1]) as u32 } else { *place };
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +263,7 @@ mod tests {
             let x = numbers(p.planes * p.h * p.w);
             let averages = average(&x, &p);
             let places = max_places(&x, &p);
+            prop_assert!(max(&x, &p).iter().zip(&places).all(|(v, at)| *v == x[*at as usize]));
             let g = numbers(averages.len());
             let mut dx = vec![0.0; x.len()];
             for (k, window) in windows(&x, &p).iter().enumerate() {

@@ -5,7 +5,7 @@ use crate::tensor::Tensor;
 use crate::tensor::cpu::pool::{self, Pool};
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::operator;
+use crate::tensor::grad::{operator, recording};
 use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 /// The window of a pooling operator.
@@ -61,6 +61,10 @@ impl Tensor {
         let [n, c, ..] = self.dims4()?;
         let p = window.over(self.dims4()?)?;
         let out = [n, c, p.out_h(), p.out_w()];
+        if self.on_cpu() && !(recording() && self.tracked()) {
+            let value = typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(pool::max(x, &p), &out)))?;
+            return Ok(Tensor::from_raw(value));
+        }
         if let Some(places) = on_gpu!(self, cuda::max_places(self.raw(), &p, &out)) {
             return largest(self, &Tensor::from_raw(places?), p);
         }

@@ -4,8 +4,9 @@
 
 use rayon::prelude::*;
 
+use super::Shape;
 use super::kernel::{PLACES, Product, REACH, TILE, Transforms};
-use super::{Channels, Cut, Patches, Shape, each_tile, evenly};
+use super::tiles::{Channels, Cut, Patches, each_tile, evenly};
 use crate::tensor::cpu::buffer::{SharedMut, uninit, with_scratch};
 use crate::tensor::cpu::conv::kernel::Kernels;
 use crate::tensor::cpu::real::Real;
