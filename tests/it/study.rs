@@ -170,8 +170,7 @@ fn seen(options: TrainOptions, labels: f64) -> Vec<[Vec<u32>; 2]> {
     let penalty = Choice::Own(Callback { name: "look".into(), call: Arc::new(look) });
     let data = few(40).keep_labels(labels, options.seed).unwrap().only_known();
     gan::train(&data, TrainOptions { penalty, ..options }, &Device::Cpu, &Job::silent(), None).unwrap();
-    let seen = steps.lock().unwrap().clone();
-    seen
+    steps.lock().unwrap().clone()
 }
 
 /// What pairs of trials share, so that their difference is that of the setting.
@@ -236,9 +235,8 @@ fn whatever_is_killed_nothing_that_finished_is_lost_or_run_twice() {
             .filter_map(|path| Some((path.clone(), std::fs::metadata(path).ok()?.modified().ok()?)))
             .collect::<Vec<_>>()
     };
-    let mut kills = 0;
     let mut finished: Vec<(PathBuf, std::time::SystemTime)> = Vec::new();
-    for pause in [3u64, 40, 90, 17, 61, 140, 28, 230] {
+    for (kills, pause) in [3u64, 40, 90, 17, 61, 140, 28, 230].into_iter().enumerate() {
         std::thread::sleep(Duration::from_millis(pause));
         if kills % 2 == 1 {
             // A trial that is at work, alone: its row is failed, or it runs again with the next turn.
@@ -248,7 +246,6 @@ fn whatever_is_killed_nothing_that_finished_is_lost_or_run_twice() {
         }
         let done = runner.try_wait().unwrap().is_some();
         killed(runner);
-        kills += 1;
         for (path, at) in &finished {
             let now = std::fs::metadata(path).unwrap().modified().unwrap();
             assert_eq!(*at, now, "{} was run again", path.display());

@@ -50,7 +50,7 @@ macro_rules! functions {
 
             impl<T> $name<T> {
                 /// The function.
-                pub fn new($($field: T)?) -> Self {
+                pub fn make($($field: T)?) -> Self {
                     Self { $($field,)? of: std::marker::PhantomData }
                 }
             }

@@ -49,7 +49,7 @@ fn sum_row<T: Real>(x: &[T]) -> f64 {
         while width > 1 {
             width /= 2;
             for i in 0..width {
-                lanes[i] = lanes[i] + lanes[i + width];
+                lanes[i] += lanes[i + width];
             }
         }
         sum += lanes[0].to_f64();

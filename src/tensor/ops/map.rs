@@ -37,12 +37,12 @@ impl Map {
         let c = T::from_f64;
         let (zero, one) = (T::ZERO, T::ONE);
         match self {
-            Map::Affine(a, 0.0) => map::apply(x, map::Scale::new(c(a))),
+            Map::Affine(a, 0.0) => map::apply(x, map::Scale::make(c(a))),
             Map::Affine(a, b) => {
                 let (a, b) = (c(a), c(b));
                 map::map(x, |x| x * a + b)
             }
-            Map::Exp => map::apply(x, map::Exp::new()),
+            Map::Exp => map::apply(x, map::Exp::make()),
             Map::Log => map::map(x, |x| x.ln()),
             Map::Sqrt => map::map(x, |x| x.sqrt()),
             Map::Abs => map::map(x, |x| if x < zero { -x } else { x }),
@@ -60,11 +60,11 @@ impl Map {
                 let p = c(p);
                 map::map(x, |x| x.powf(p))
             }
-            Map::Tanh => map::apply(x, map::Tanh::new()),
-            Map::Sigmoid => map::apply(x, map::Sigmoid::new()),
+            Map::Tanh => map::apply(x, map::Tanh::make()),
+            Map::Sigmoid => map::apply(x, map::Sigmoid::make()),
             Map::Softplus => map::map(x, softplus),
-            Map::LeakyRelu(0.0) => map::apply(x, map::Relu::new()),
-            Map::LeakyRelu(slope) => map::apply(x, map::LeakyRelu::new(c(slope))),
+            Map::LeakyRelu(0.0) => map::apply(x, map::Relu::make()),
+            Map::LeakyRelu(slope) => map::apply(x, map::LeakyRelu::make(c(slope))),
             Map::Clamp(low, high) => {
                 let (low, high) = (c(low), c(high));
                 map::map(x, |x| {
