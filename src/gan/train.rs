@@ -305,7 +305,8 @@ impl Trainable for Training<'_, '_> {
     }
 
     fn before(&mut self, done: u64) -> Result<()> {
-        for change in self.gan.changes.iter().skip(self.gan.marked) {
+        // How many steps are asked for changes none of them.
+        for change in self.gan.changes.iter().skip(self.gan.marked).filter(|change| change.name != "steps") {
             self.job.observer.mark("gan", change.step, &format!("{} = {}", change.name, change.value));
         }
         self.gan.marked = self.gan.changes.len();

@@ -316,6 +316,14 @@ mod using {
     }
 
     /// The step at which a GAN scored best while it trained; `()` if it was not evaluated.
+    ///
+    /// ```rhai
+    /// let data = data::load("fashion-mnist-10k");
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1,
+    ///     evaluate: #{ on: data.test.take(20), n: 20 } };
+    /// let gan = gan::train(data.train.take(64), options);
+    /// gan.best_step in [0, 1] // => true
+    /// ```
     #[rhai_fn(get = "best_step", return_raw, pure)]
     pub fn best_step(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Dynamic> {
         let held = gan.held().at(&ctx)?;
@@ -323,6 +331,14 @@ mod using {
     }
 
     /// The best score of a GAN while it trained; `()` if it was not evaluated.
+    ///
+    /// ```rhai
+    /// let data = data::load("fashion-mnist-10k");
+    /// let options = #{ steps: 1, batch: 8, generator: "sndcgan", discriminator: "sndcgan", g_channels: 16, d_channels: 16, standing_batches: 1,
+    ///     evaluate: #{ on: data.test.take(20), n: 20 } };
+    /// let gan = gan::train(data.train.take(64), options);
+    /// gan.best_score <= gan.history["fd"][0][1] // => true
+    /// ```
     #[rhai_fn(get = "best_score", return_raw, pure)]
     pub fn best_score(ctx: NativeCallContext, gan: &mut Gan) -> Fallible<Dynamic> {
         let held = gan.held().at(&ctx)?;
