@@ -29,7 +29,9 @@ fn take_at(root: &Path, host: &str, now: SystemTime) -> Result<()> {
     // A void name is moved away, which of several machines only one can do, and then made anew.
     for _ in 0..3 {
         match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(mut made) => return made.write_all(host.as_bytes()).map_err(told),
+            Ok(mut made) => {
+                return made.write_all(host.as_bytes()).and_then(|()| made.set_modified(now)).map_err(told);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(told(error)),
         }
