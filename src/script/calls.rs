@@ -34,12 +34,12 @@ pub fn prepare(
     for (i, token) in tokens.iter().enumerate() {
         let Kind::Word(name) = token.kind else { continue };
         if let Some(open) = exported(&tokens, i) {
-            // `rust::name(a)` is `rust::call("name", a)`: which functions there are is known only when it runs.
+            // `rust::name(a)` is `rust::apply("name", a)`: which functions there are is known only when it runs.
             if token.line != line_of_last {
                 (line_of_last, shift) = (token.line, 0);
             }
             let column = token.column + shift;
-            let before = "call(\"";
+            let before = "apply(\"";
             let after = if matches!(tokens.get(i + 2).map(|t| t.kind), Some(Kind::Mark(')'))) { "\"" } else { "\", " };
             for part in [&text[copied..token.at], before, name, after] {
                 prepared.push_str(part);
@@ -79,7 +79,7 @@ fn exported<'t, 'a>(tokens: &'t [Token<'a>], i: usize) -> Option<&'t Token<'a>> 
         matches!([lead[0].kind, lead[1].kind, lead[2].kind], [Kind::Word("rust"), Kind::Mark(':'), Kind::Mark(':')]);
     let inner = i > 3 && matches!(tokens[i - 4].kind, Kind::Mark(':' | '.'));
     let open = tokens.get(i + 1).filter(|open| open.kind == Kind::Mark('(') && open.at == tokens[i].end)?;
-    (is_rust && !inner && tokens[i].kind != Kind::Word("call")).then_some(open)
+    (is_rust && !inner && tokens[i].kind != Kind::Word("apply")).then_some(open)
 }
 
 const KEYWORDS: &[&str] = &[
@@ -424,13 +424,13 @@ mod tests {
 
     #[test]
     fn exported_functions_are_called_by_name() {
-        let text = "let a = rust::f(1) + rust::g() + rust::call(\"h\"); rust::x; a::rust::f(2)";
+        let text = "let a = rust::f(1) + rust::g() + rust::apply(\"h\"); rust::x; a::rust::f(2)";
         let prepared = prepare(text, [], |_| false);
         assert_eq!(
             prepared.text,
-            "let a = rust::call(\"f\", 1) + rust::call(\"g\") + rust::call(\"h\"); rust::x; a::rust::f(2)"
+            "let a = rust::apply(\"f\", 1) + rust::apply(\"g\") + rust::apply(\"h\"); rust::x; a::rust::f(2)"
         );
-        assert_eq!(prepared.inserted, [(1, 14, 6), (1, 21, 2), (1, 35, 6), (1, 42, 0)]);
+        assert_eq!(prepared.inserted, [(1, 14, 7), (1, 22, 2), (1, 36, 7), (1, 44, 0)]);
     }
 
     #[test]

@@ -127,6 +127,15 @@ fn read(requests: &Sender<Json>, lines: &Sender<String>, shared: &Shared, child:
     std::process::exit(0);
 }
 
+/// A cell with `///` lines as the attributes that they stand for: evcxr drops comments before the first item.
+fn documented(code: &str) -> String {
+    let line = |line: &str| match line.trim_start().strip_prefix("///") {
+        Some(doc) if !doc.starts_with('/') => format!("#[doc = {doc:?}]"),
+        _ => line.to_string(),
+    };
+    code.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 struct Cells<'a> {
     context: &'a mut CommandContext,
     shared: Arc<Shared>,
@@ -209,7 +218,7 @@ impl Cells<'_> {
             },
         };
         let before = self.child();
-        let result = self.context.execute_with_callbacks(code, &mut ask);
+        let result = self.context.execute_with_callbacks(&documented(code), &mut ask);
         let marks: Vec<String> = std::iter::from_fn(|| self.marks.try_recv().ok()).collect();
         let mut answer = match &result {
             Ok(outputs) => json!({

@@ -17,7 +17,7 @@ pub(super) fn register(engine: &mut Engine) {
         let mut info = vec!["name: string".to_string()];
         info.extend((1..=count).map(|i| format!("argument_{i}: Dynamic")));
         info.push("Dynamic".into());
-        let function = FuncRegistration::new("call").with_params_info(info);
+        let function = FuncRegistration::new("apply").with_params_info(info);
         let function = if count == 1 { function.with_comments([CALL]) } else { function };
         let call = |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| match (ctx, args) {
             (Some(ctx), [name, values @ ..]) => {
@@ -41,7 +41,7 @@ const CALL: &str = "/// Calls a Rust function that a cell has exported: what `ru
 ///
 /// ```rhai
 /// let y = 4.0;
-/// if false { y = rust::call(\"halve\", 8.0); }
+/// if false { y = rust::apply(\"halve\", 8.0); }
 /// y // => 4.0
 /// ```";
 

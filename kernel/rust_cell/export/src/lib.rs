@@ -88,8 +88,8 @@ impl Function {
             Some(TokenTree::Ident(name)) => name,
             _ => return Err(("a function has a name".into(), last)),
         };
-        if matches!(name.to_string().as_str(), "call" | "function") {
-            return Err((format!("`rust::{name}` is taken: call the exported function something else"), name.span()));
+        if name.to_string() == "apply" {
+            return Err((format!("`rust::{name}` is taken: the exported function needs another name"), name.span()));
         }
         let arguments = match tokens.next() {
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => group,
