@@ -25,6 +25,7 @@ const ARGUED: &[(&str, &str, &str)] = &[
     ("candle", "src/error.rs", "a failed tensor operation becomes an error there, so that `?` works above"),
     ("candle", "src/metric/clip.rs", "the extractor is the network of `candle-transformers`"),
     ("candle", "src/nn/checkpoint.rs", "checkpoints are files of the format that Candle reads and writes"),
+    ("printing", "src/tensor/ops/check_gpu.rs", "a test that has no GPU to run on says so"),
     (
         "panics",
         "src/script/bind/mod.rs",

@@ -13,12 +13,12 @@ pub(super) fn register(engine: &mut Engine) {
     let mut module = Module::new();
     for count in 0..=MOST {
         let mut types = vec![std::any::TypeId::of::<rhai::ImmutableString>()];
-        types.resize(count + 1, std::any::TypeId::of::<Dynamic>());
+        types.extend(std::iter::repeat_n(std::any::TypeId::of::<Dynamic>(), count));
         let mut info = vec!["name: string".to_string()];
         info.extend((1..=count).map(|i| format!("argument_{i}: Dynamic")));
         info.push("Dynamic".into());
         let function = FuncRegistration::new("apply").with_params_info(info);
-        let function = if count == 1 { function.with_comments([CALL]) } else { function };
+        let function = function.with_comments([if count == 1 { CALL } else { OTHERWISE }]);
         let call = |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| match (ctx, args) {
             (Some(ctx), [name, values @ ..]) => {
                 let name = name.clone().into_immutable_string().unwrap_or_default();
@@ -32,6 +32,9 @@ pub(super) fn register(engine: &mut Engine) {
     }
     engine.register_static_module("rust", module.into());
 }
+
+/// With any other number of arguments.
+const OTHERWISE: &str = "/// Calls a Rust function that a cell has exported, with as many arguments as it takes.";
 
 const CALL: &str = "/// Calls a Rust function that a cell has exported: what `rust::name(..)` stands for.
 ///
