@@ -9,7 +9,13 @@ use fewlab::data::{self, LoadOptions};
 const SHORT: &[(&str, &[&str])] = &[
     ("scripts/pipeline.rhai", &["data={data}", "steps=3", "epochs=1", "width=8"]),
     ("scripts/methods.rhai", &["data={data}", "method=clustering_ss", "steps=2", "epochs=1", "width=8", "clusters=5"]),
-    ("scripts/bench/gan_step.rhai", &["channels=8", "batch=4", "steps=2"]),
+    ("scripts/bench/gpu.rhai", &["channels=8", "batch=4", "steps=4"]),
+    ("scripts/bench/growth.rhai", &["what=batch", "value=4"]),
+    ("scripts/bench/growth_plot.rhai", &["picture={data}../growth.svg"]),
+    ("scripts/bench/heads.rhai", &["images=60", "dim=8"]),
+    ("scripts/bench/operators.rhai", &["seconds=0.001"]),
+    ("scripts/bench/script.rhai", &[]),
+    ("scripts/bench/steps.rhai", &["channels=8", "batch=4", "steps=2"]),
     (
         "scripts/studies/labels.rhai",
         &[

@@ -51,7 +51,7 @@ impl Cluster {
              AccountingStorageType=accounting_storage/none\nMailProg=/bin/true\nSelectType=select/cons_tres\n\
              SelectTypeParameters=CR_CPU\nSlurmdParameters=config_overrides\nReturnToService=2\nKillWait=30\nMinJobAge=600\n\
              SchedulerParameters=batch_sched_delay=0,sched_interval=1\n\
-             NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN\n\
+             NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 State=UNKNOWN\n\
              PartitionName=short Nodes={host} Default=YES MaxTime=INFINITE State=UP\n",
             free_port(),
             free_port()
