@@ -75,15 +75,15 @@ fn all(whole: i64, part: f64, yes: bool, text: &str, map: Map, list: Vec<f64>) -
     (vec![whole as f64 + part; n * usize::from(yes)], Shape::from((1, n)))
 }
 
-rust::spacings(tensor::from([[3, 1, 7]]))
-rust::halves(tensor::from([[2, 4], [6, 8]]), 2)
+print(rust::spacings(tensor::from([[3, 1, 7]])))
+print(rust::halves(tensor::from([[2, 4], [6, 8]]), 2))
 let x = tensor::from([[3, 1, 7]]).track();
-grad((rust::spacings(x) * tensor::from([1, 10])).sum(), x)
+print(grad((rust::spacings(x) * tensor::from([1, 10])).sum(), x))
 let t = tensor::from([1, 2]).track();
 let slope = grad(rust::cubed(t).sum(), t);
-slope
-grad(slope.sum(), t)
-rust::all(1, 0.5, true, \"ab\", #{ c: 1 }, [1, 2.5])
+print(slope)
+print(grad(slope.sum(), t))
+print(rust::all(1, 0.5, true, \"ab\", #{ c: 1 }, [1, 2.5]))
 help(\"rust::spacings\")
 %%rust
 let kept = 41;
