@@ -1,5 +1,7 @@
 //! Rust in scripts: `rust(..)` compiles it, `rust::name(..)` calls what it exports.
 
+use std::any::TypeId;
+
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine, FuncRegistration, Module, RhaiFunc, Shared};
 
@@ -12,8 +14,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
     let mut module = Module::new();
     for count in 0..=MOST {
-        let mut types = vec![std::any::TypeId::of::<rhai::ImmutableString>()];
-        types.resize(count + 1, std::any::TypeId::of::<Dynamic>());
+        let values = std::iter::repeat_n(TypeId::of::<Dynamic>(), count);
+        let types: Vec<TypeId> = std::iter::once(TypeId::of::<rhai::ImmutableString>()).chain(values).collect();
         let mut info = vec!["name: string".to_string()];
         info.extend((1..=count).map(|i| format!("argument_{i}: Dynamic")));
         info.push("Dynamic".into());
