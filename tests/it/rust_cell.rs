@@ -8,12 +8,17 @@ use std::sync::OnceLock;
 
 use crate::kernel;
 
-/// The cache in which everything that cells need is ready; nothing if the crates cannot be downloaded.
+/// The cache in which everything that cells need is ready; nothing if the crates cannot be downloaded, or if nobody asked for
+/// what takes a quarter of an hour of two cores the first time.
 #[allow(clippy::print_stderr)] // Whoever reads along is told what did not run.
 pub fn cache() -> Option<&'static Path> {
     static CACHE: OnceLock<Option<PathBuf>> = OnceLock::new();
     CACHE
         .get_or_init(|| {
+            if std::env::var_os("FEWLAB_TEST_RUST_CELLS").is_none() {
+                eprintln!("skipped: Rust cells; FEWLAB_TEST_RUST_CELLS=1 compiles what they need, once");
+                return None;
+            }
             let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rust_cell");
             let prepared = Command::new(env!("CARGO_BIN_EXE_fewlab"))
                 .args(["rust", "prepare"])
@@ -75,15 +80,15 @@ fn all(whole: i64, part: f64, yes: bool, text: &str, map: Map, list: Vec<f64>) -
     (vec![whole as f64 + part; n * usize::from(yes)], Shape::from((1, n)))
 }
 
-rust::spacings(tensor::from([[3, 1, 7]]))
-rust::halves(tensor::from([[2, 4], [6, 8]]), 2)
+print(rust::spacings(tensor::from([[3, 1, 7]])))
+print(rust::halves(tensor::from([[2, 4], [6, 8]]), 2))
 let x = tensor::from([[3, 1, 7]]).track();
-grad((rust::spacings(x) * tensor::from([1, 10])).sum(), x)
+print(grad((rust::spacings(x) * tensor::from([1, 10])).sum(), x))
 let t = tensor::from([1, 2]).track();
 let slope = grad(rust::cubed(t).sum(), t);
-slope
-grad(slope.sum(), t)
-rust::all(1, 0.5, true, \"ab\", #{ c: 1 }, [1, 2.5])
+print(slope)
+print(grad(slope.sum(), t))
+print(rust::all(1, 0.5, true, \"ab\", #{ c: 1 }, [1, 2.5]))
 help(\"rust::spacings\")
 %%rust
 let kept = 41;
