@@ -226,7 +226,7 @@ fn a_study_is_a_job_array_of_a_real_slurm() {
     let (status, _, stderr) =
         cluster.study(&["run", "toy.rhai", "--name", "far", "--on", "slurm", "--partition", "moon"]);
     assert_eq!(status, Some(1));
-    assert!(stderr.contains("invalid partition specified: moon"), "{stderr}");
+    assert!(stderr.contains("Invalid partition name specified"), "{stderr}");
 
     // The bits that a training has to come to, whatever happens to it.
     let (status, _, stderr) =
