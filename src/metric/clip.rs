@@ -10,11 +10,10 @@ use std::path::Path;
 use candle_nn::{Module as _, VarBuilder};
 use candle_transformers::models::clip::text_model::Activation;
 use candle_transformers::models::clip::vision_model::{ClipVisionConfig, ClipVisionTransformer};
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::extractor::{Extractor, Role, hexadecimal};
-use super::resize::Resizer;
+use super::resize::standardised;
 use crate::data::Images;
 use crate::error::{Error, Result, file};
 use crate::tensor::{DType, Device, Tensor, Weights, weights_of};
@@ -138,22 +137,8 @@ impl Clip {
     /// # Errors
     /// They do not fit into memory.
     pub fn prepare(&self, images: &Images) -> Result<Tensor> {
-        let [n, channels, height, width] = images.dims();
-        let resizer = Resizer::bicubic(height, width, self.size);
-        let plane = self.size * self.size;
-        let mut pixels = vec![0f32; n * 3 * plane];
-        pixels.par_chunks_exact_mut(3 * plane).enumerate().for_each(|(i, target)| {
-            let mut resized = vec![0; channels * plane];
-            for (source, target) in images.image(i).chunks_exact(height * width).zip(resized.chunks_exact_mut(plane)) {
-                resizer.plane(source, target);
-            }
-            for (c, target) in target.chunks_exact_mut(plane).enumerate() {
-                let source = &resized[if channels == 3 { c } else { 0 } * plane..][..plane];
-                let value = |byte: u8| (f32::from(byte) / 255. - MEANS[c]) / DEVIATIONS[c];
-                target.iter_mut().zip(source).for_each(|(x, byte)| *x = value(*byte));
-            }
-        });
-        Tensor::from_vec(pixels, &[n, 3, self.size, self.size], &self.device)
+        let pixels = standardised(images, self.size, MEANS, DEVIATIONS);
+        Tensor::from_vec(pixels, &[images.n(), 3, self.size, self.size], &self.device)
     }
 
     /// The embeddings `[n, dim]` of prepared images.

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::extractor::{Extractor, hexadecimal};
-use super::resize::Resizer;
+use super::resize::standardised;
 use crate::data::Images;
 use crate::error::{Error, Result, file};
 use crate::tensor::{Device, Padding, Tensor, Weights, weights_of};
@@ -151,22 +151,8 @@ impl DinoV2 {
     /// # Errors
     /// They do not fit into memory.
     pub fn prepare(&self, images: &Images) -> Result<Tensor> {
-        let [n, channels, height, width] = images.dims();
-        let resizer = Resizer::bicubic(height, width, SIZE);
-        let plane = SIZE * SIZE;
-        let mut pixels = vec![0f32; n * 3 * plane];
-        pixels.par_chunks_exact_mut(3 * plane).enumerate().for_each(|(i, target)| {
-            let mut resized = vec![0; channels * plane];
-            for (source, target) in images.image(i).chunks_exact(height * width).zip(resized.chunks_exact_mut(plane)) {
-                resizer.plane(source, target);
-            }
-            for (c, target) in target.chunks_exact_mut(plane).enumerate() {
-                let source = &resized[if channels == 3 { c } else { 0 } * plane..][..plane];
-                let value = |byte: u8| (f32::from(byte) / 255. - MEANS[c]) / DEVIATIONS[c];
-                target.iter_mut().zip(source).for_each(|(x, byte)| *x = value(*byte));
-            }
-        });
-        Tensor::from_vec(pixels, &[n, 3, SIZE, SIZE], &self.device)
+        let pixels = standardised(images, SIZE, MEANS, DEVIATIONS);
+        Tensor::from_vec(pixels, &[images.n(), 3, SIZE, SIZE], &self.device)
     }
 
     /// The class token `[n, dim]` of prepared images, after the last norm.

@@ -4,6 +4,10 @@
 //! two passes. Resizers that differ here move a Fréchet distance by more than many methods do (Parmar et al. 2022,
 //! arXiv:2104.11222).
 
+use rayon::prelude::*;
+
+use crate::data::Images;
+
 /// Bits after the point in Pillow's weights for 8-bit images.
 const FRACTION: u32 = 22;
 
@@ -103,6 +107,27 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<Tap> {
             Tap { first, weights: weights.iter().map(fixed).collect() }
         })
         .collect()
+}
+
+/// Images brought to `size` by Pillow's bicubic filter, in colour, each colour less its mean over its deviation:
+/// `[n, 3, size, size]`.
+pub(super) fn standardised(images: &Images, size: usize, means: [f32; 3], deviations: [f32; 3]) -> Vec<f32> {
+    let [n, channels, height, width] = images.dims();
+    let resizer = Resizer::bicubic(height, width, size);
+    let plane = size * size;
+    let mut pixels = vec![0f32; n * 3 * plane];
+    pixels.par_chunks_exact_mut(3 * plane).enumerate().for_each(|(i, target)| {
+        let mut resized = vec![0; channels * plane];
+        for (source, target) in images.image(i).chunks_exact(height * width).zip(resized.chunks_exact_mut(plane)) {
+            resizer.plane(source, target);
+        }
+        for (c, target) in target.chunks_exact_mut(plane).enumerate() {
+            let source = &resized[if channels == 3 { c } else { 0 } * plane..][..plane];
+            let value = |byte: u8| (f32::from(byte) / 255. - means[c]) / deviations[c];
+            target.iter_mut().zip(source).for_each(|(x, byte)| *x = value(*byte));
+        }
+    });
+    pixels
 }
 
 #[cfg(test)]
