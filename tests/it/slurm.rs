@@ -179,7 +179,7 @@ const TOY: &str = "let weight = param(\"weight\", 1.0);\nlet noise = normal([1])
 const TRAINING: &str = "let data = data::load(\"fashion-mnist-10k\").train.take(64);\n\
     let gan = gan::train(data, gan::method(\"biggan\") + #{ steps: 60, batch: 8, g_channels: 8, d_channels: 8, z_dim: 16, \
     standing_batches: 2, sample_every: 0, checkpoint_every: 2, seed: seed() });\n\
-    report(\"mean\", gan.sample(16).mean().value);\n";
+    report(\"mean\", gan.sample(16).images.mean().value);\n";
 
 #[test]
 fn a_study_is_a_job_array_of_a_real_slurm() {
