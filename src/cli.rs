@@ -274,6 +274,8 @@ fn threads(arguments: &SessionArguments) -> Result<()> {
 /// To be called before there are threads.
 pub fn stop_on_interrupt(stop: &Stop) -> Result<Stop> {
     let (asked, late) = (stop.clone(), Stop::default());
+    // First, so that the thread that waits for Ctrl-C holds the signal back too.
+    stop_ahead(stop, &late)?;
     // A scheduler's signal may reach a trial twice, by itself and by who started it; only a person means something by that.
     let person = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     ctrlc::set_handler(move || {
@@ -283,7 +285,6 @@ pub fn stop_on_interrupt(stop: &Stop) -> Result<Stop> {
         asked.raise();
     })
     .map_err(|error| Error::new(format!("cannot listen for Ctrl-C: {error}")))?;
-    stop_ahead(stop, &late)?;
     Ok(late)
 }
 

@@ -11,6 +11,7 @@ use crate::data::{Dataset, Images};
 use crate::error::Result;
 use crate::nn::{Discriminative, Generative};
 use crate::progress::Job;
+use crate::tensor::Tensor;
 
 /// An evaluation of generated images that are still to be made.
 pub struct Asked {
@@ -38,6 +39,8 @@ pub struct Asked {
 pub struct Fakes {
     /// The generated images.
     pub images: Images,
+    /// The same before rounding, as in [`Evaluation`].
+    pub unrounded: Option<Tensor>,
     /// The class that each was asked to show.
     pub labels: Option<Vec<u32>>,
     /// What the generator learned from.
@@ -51,7 +54,7 @@ pub struct Fakes {
 impl Fakes {
     /// Images and nothing else.
     pub fn of(images: Images) -> Self {
-        Self { images, labels: None, train: None, generator: None, discriminator: None }
+        Self { images, unrounded: None, labels: None, train: None, generator: None, discriminator: None }
     }
 }
 
@@ -67,6 +70,7 @@ impl Asked {
             other: self.other.as_ref(),
             train: self.train.as_ref().or(fakes.train.as_ref()),
             fake: &fakes.images,
+            unrounded: fakes.unrounded.as_ref(),
             fake_labels: fakes.labels.as_deref(),
             generator: fakes.generator.as_deref(),
             discriminator: fakes.discriminator.as_deref(),

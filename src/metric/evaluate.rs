@@ -1,16 +1,17 @@
 //! One pass over one set of generated images, for every metric.
 
 use super::cache::Cache;
-use super::extractor::{Extractor, Role, Seen, see, see_again};
+use super::extractor::{Extractor, Role, Seen, see, see_again, see_unrounded};
 use super::floor::Floor;
 use super::interval::Groups;
-use super::scores::{Protocol, Score, Scores, Shot, short};
+use super::scores::{EIGHT_BITS, Protocol, Score, Scores, Shot, short};
 use super::table::{Comparison, METRICS, Measure, Measured, Metric, Need, Side, Whole};
 use crate::data::{Dataset, Images};
 use crate::error::{Error, Result};
 use crate::nn::{Discriminative, Generative, Prior};
 use crate::progress::{Job, Step};
 use crate::table::{self, Row};
+use crate::tensor::Tensor;
 
 crate::options! {
     /// Options of `metric::evaluate`.
@@ -29,6 +30,10 @@ crate::options! {
         pub z: Prior = Prior::Normal,
         /// Numbers in a latent, for a function.
         pub z_dim: usize = 0,
+        /// Whether generated images are rounded to 8 bits before anybody looks at them, as files of images are. Published
+        /// numbers of Compare GAN and of other TensorFlow code are of images that were not: `false`. It needs `inception` or a
+        /// `judge`, keeps four bytes a value, and leaves metrics of the pixels themselves at 8 bits.
+        pub quantize: bool = true,
         /// Neighbours that set the radius of a ball in precision, recall, density and coverage.
         pub neighbours: usize = 5,
         /// Random subsets that the kernel distance is averaged over.
@@ -72,6 +77,9 @@ pub struct Evaluation<'a> {
     pub train: Option<&'a Dataset>,
     /// The generated images.
     pub fake: &'a Images,
+    /// The same before they were rounded to 8 bits, `[n, channels, height, width]` from 0 to 1, where `quantize: false` asks
+    /// for it.
+    pub unrounded: Option<&'a Tensor>,
     /// The class that each was asked to show.
     pub fake_labels: Option<&'a [u32]>,
     /// What they came from.
@@ -175,7 +183,10 @@ impl Evaluation<'_> {
     ) -> Result<Sights> {
         let real = self.sight(extractor, self.real, progress)?;
         let fake = Sighted {
-            seen: progress.during(self.fake.n(), |watch| see(extractor, self.fake, watch))?,
+            seen: progress.during(self.fake.n(), |watch| match self.unrounded {
+                Some(images) => see_unrounded(extractor, images, watch),
+                None => see(extractor, self.fake, watch),
+            })?,
             labels: self.fake_labels.map(<[u32]>::to_vec),
         };
         let train = train.map(|train| self.sight(extractor, train, progress)).transpose()?;
@@ -327,7 +338,11 @@ impl Evaluation<'_> {
                 extractor: of(by.map(Extractor::name)),
                 extractor_hash: of(by.map(Extractor::hash)).chars().take(16).collect(),
                 resize: of(by.map(Extractor::preparation)),
-                quantisation: "8 bits".into(),
+                quantisation: match (self.unrounded, by) {
+                    (Some(_), Some(_)) => "generated images not rounded, real ones of 8 bits",
+                    _ => EIGHT_BITS,
+                }
+                .into(),
                 settings: measured.settings.clone(),
                 interval,
                 seed: options.seed,
@@ -471,21 +486,24 @@ impl Progress<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Bright, Own};
     use super::*;
     use crate::data::{Shape, Truth};
-    use crate::metric::Better;
-    use crate::tensor::{Device, Tensor};
+    use crate::metric::{self, Better, Gilbo, GilboOptions, Shown};
+    use crate::progress::Stop;
+    use crate::tensor::Device;
 
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Sees three pixels as three features, and the brightest of the first two as the class.
     struct Pixels {
         shown: AtomicUsize,
+        role: Role,
     }
 
     impl Pixels {
         fn new() -> Self {
-            Self { shown: AtomicUsize::new(0) }
+            Self { shown: AtomicUsize::new(0), role: Role::Judge }
         }
     }
 
@@ -506,14 +524,17 @@ mod tests {
             Some(2)
         }
         fn role(&self) -> Role {
-            Role::Judge
+            self.role
         }
         fn batch(&self) -> usize {
             7
         }
         fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
-            self.shown.fetch_add(images.n(), Ordering::Relaxed);
-            let features = images.tensor(&Device::Cpu)?.flatten(1)?;
+            self.extract_unrounded(&images.tensor(&Device::Cpu)?)
+        }
+        fn extract_unrounded(&self, images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+            self.shown.fetch_add(images.dims()[0], Ordering::Relaxed);
+            let features = images.flatten(1)?;
             let logits = features.narrow(1, 0, 2)?;
             Ok((features, Some(logits)))
         }
@@ -547,6 +568,7 @@ mod tests {
             other: Some(&other),
             train: None,
             fake: &fake,
+            unrounded: None,
             fake_labels: Some(&labels),
             generator: None,
             discriminator: None,
@@ -584,6 +606,152 @@ mod tests {
         assert_eq!(accuracy.protocol.floor, "100 of pairs/test");
     }
 
+    /// Fails unless each named score is this number.
+    fn agree<const N: usize>(scores: &Scores, expected: [(&str, f64); N]) {
+        assert_eq!(scores.rows.iter().map(|row| row.metric.as_str()).collect::<Vec<_>>(), expected.map(|row| row.0));
+        for (metric, value) in expected {
+            let row = scores.get(metric).unwrap();
+            assert!((row.value - value).abs() <= 1e-12 * (1. + value.abs()), "{metric}: {} is not {value}", row.value);
+        }
+    }
+
+    #[test]
+    fn each_score_is_its_formula_on_the_images_of_its_side() {
+        let (real, train) = (set("pairs/test", 100, 0), set("pairs/train", 120, 9));
+        let (fake, labels) = images(110, 40);
+        let eyes = [Role::Judge, Role::Inception, Role::Clip].map(|role| Pixels { role, ..Pixels::new() });
+        let score = |by: &Pixels, metrics: &[&str]| {
+            let evaluation = Evaluation {
+                real: &real,
+                other: None,
+                train: Some(&train),
+                fake: &fake,
+                unrounded: None,
+                fake_labels: Some(&labels),
+                generator: None,
+                discriminator: None,
+                extractors: &[by],
+                cache: &Cache::none(),
+            };
+            let options = EvaluateOptions { neighbours: 3, ..EvaluateOptions::default() };
+            let scores = evaluation.run(metrics, &options, &Job::silent()).unwrap();
+            let bare =
+                evaluation.run(metrics, &EvaluateOptions { intervals: false, ..options }, &Job::silent()).unwrap();
+            for (row, bare) in scores.rows.iter().zip(&bare.rows) {
+                assert!((row.value - bare.value).abs() <= 1e-9 * (1. + row.value.abs()), "{row:?} {bare:?}");
+            }
+            scores
+        };
+        let seen = |images: &Images| see(&eyes[0], images, |_| Ok(())).unwrap();
+        let (r, f, t) = (seen(real.images()).features, seen(&fake), seen(train.images()).features);
+        let logits = f.logits.unwrap();
+        let f = f.features;
+
+        let fd = metric::frechet_distance(&r, &f).unwrap();
+        agree(&score(&eyes[0], &["fd"]), [("fd", fd)]);
+        agree(&score(&eyes[1], &["fid"]), [("fid", fd)]);
+        let kid = metric::kid(&r, &f).unwrap();
+        let (subsets, _) = metric::kid_subsets(&r, &f, 100, 100, 2020).unwrap();
+        agree(&score(&eyes[0], &["kid"]), [("kid", kid), ("kid_subsets", subsets)]);
+        agree(&score(&eyes[2], &["cmmd"]), [("cmmd", metric::cmmd(&r, &f, 1).unwrap().0)]);
+        let p = metric::prdc(&r, &f, 3).unwrap();
+        let expected =
+            [("precision", p.precision), ("recall", p.recall), ("density", p.density), ("coverage", p.coverage)];
+        agree(&score(&eyes[0], &["prdc"]), expected);
+        let [precision, recall] = metric::precision_recall(&r, &f, 3).unwrap();
+        let both = metric::f_beta(precision, recall, 1.).unwrap();
+        let expected = [("precision_3", precision), ("recall_3", recall), ("f_score_3", both)];
+        agree(&score(&eyes[0], &["precision_recall"]), expected);
+        let prd = metric::prd(&r, &f, true, 1, &Stop::default()).unwrap();
+        agree(&score(&eyes[0], &["prd"]), [("prd_f8", prd.f8.0), ("prd_f1_8", prd.f1_8.0)]);
+        let (is, _) = metric::inception_score(&logits, 10, Some(2020)).unwrap();
+        agree(&score(&eyes[0], &["is"]), [("is", is)]);
+        agree(&score(&eyes[0], &["accuracy"]), [("accuracy", metric::accuracy(&labels, &logits).unwrap())]);
+        let of = |features, labels| metric::Labelled { features, labels };
+        let truth = real.truth().unwrap().labels();
+        let by = metric::frechet_per_class(of(&r, truth), of(&f, &labels), real.classes(), None).unwrap();
+        let [left, right] = [by.classes[0].0, by.classes[1].0];
+        let expected =
+            [("fd_per_class", (left + right) / 2.), ("fd_per_class/left", left), ("fd_per_class/right", right)];
+        agree(&score(&eyes[0], &["fd_per_class"]), expected);
+        let nearest = metric::nearest(&t, &f, false, 1).unwrap();
+        let expected = [("nearest", nearest.distance.0), ("authentic", nearest.authentic.0)];
+        agree(&score(&eyes[0], &["nearest"]), expected);
+        let (ssim, _) = metric::ms_ssim(&fake, 1, &Stop::default()).unwrap();
+        agree(&score(&eyes[0], &["ms_ssim"]), [("ms_ssim", ssim)]);
+        let (dimension, _) = metric::fractal_dimension_of_images(&fake, 1).unwrap();
+        agree(&score(&eyes[0], &["fractal_dimension"]), [("fractal_dimension", dimension)]);
+    }
+
+    #[test]
+    fn each_score_of_the_networks_is_its_formula() {
+        let (real, train) = (set("pairs/test", 100, 0), set("pairs/train", 60, 9));
+        let (fake, labels) = images(80, 40);
+        // Its three directions are stretched by 1, 1/2 and 1/4.
+        let generator = Own::new(3, Prior::Uniform, |z| {
+            let stretch = Tensor::from_vec(vec![0.5, 0.25, 0.125], &[1, 3], z.device())?;
+            z.mul(&stretch)?.add_scalar(0.5)?.reshape(&[z.dims()[0], 1, 1, 3])
+        });
+        let discriminator = Bright { conditional: false };
+        let eyes = Pixels::new();
+        let evaluation = Evaluation {
+            real: &real,
+            other: None,
+            train: Some(&train),
+            fake: &fake,
+            unrounded: None,
+            fake_labels: Some(&labels),
+            generator: Some(&generator),
+            discriminator: Some(&discriminator),
+            extractors: &[&eyes],
+            cache: &Cache::none(),
+        };
+        let options = EvaluateOptions {
+            gilbo_steps: 3,
+            gilbo_images: 64,
+            cas_network: "resnet-tiny".into(),
+            cas_epochs: 1,
+            ..EvaluateOptions::default()
+        };
+        let job = Job::silent();
+        let score = |metric: &str| evaluation.run(&[metric], &options, &job).unwrap();
+        let scores = score("generator_conditioning");
+        let [value, deviation] = [0, 1].map(|i| scores.rows[i].value);
+        assert!((value - 16_f64.ln()).abs() < 1e-4 && deviation < 1e-4, "{value} {deviation}");
+        let found = metric::overfitting(
+            &discriminator,
+            Shown::of(&train),
+            Shown::of(&real),
+            Shown { images: &fake, labels: Some(&labels) },
+            None,
+            &job.stop,
+        )
+        .unwrap();
+        let scores = score("discriminator_accuracy");
+        let expected = [
+            ("d_accuracy_train", found.train_accuracy),
+            ("d_accuracy_test", found.test_accuracy),
+            ("d_accuracy_fake", found.fake_accuracy),
+            ("d_loss_train", found.train_loss),
+            ("d_loss_test", found.test_loss),
+            ("d_overfitting", found.gap),
+        ];
+        for (row, (metric, (value, _))) in scores.rows.iter().zip(expected) {
+            assert!(row.metric == metric && (row.value - value).abs() < 1e-6, "{row:?} is not {metric} {value}");
+        }
+        let own = GilboOptions { steps: 3, lr: options.gilbo_lr, images: 64, seed: 1 };
+        let gilbo = Gilbo::train(&generator, own, &job).unwrap();
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let (own, own_labels) = gilbo.own_images(320).unwrap();
+        let test = real.images().tensor(&Device::Cpu).unwrap();
+        let expected = [
+            ("gilbo", mean(gilbo.bound(&job).unwrap())),
+            ("gilbo_consistency", mean(gilbo.consistency(&own, &own_labels, &job).unwrap())),
+            ("gilbo_consistency_test", mean(gilbo.consistency(&test, &vec![0; 100], &job).unwrap())),
+        ];
+        agree(&score("gilbo"), expected);
+    }
+
     #[test]
     fn copies_of_training_images_are_shown_beside_them_and_held_out_images_are_the_mark() {
         let (real, train) = (set("pairs/test", 100, 0), set("pairs/train", 120, 5));
@@ -595,6 +763,7 @@ mod tests {
             other: Some(&train),
             train: Some(&train),
             fake: &fake,
+            unrounded: None,
             fake_labels: None,
             generator: None,
             discriminator: None,
@@ -636,6 +805,7 @@ mod tests {
             other: None,
             train: None,
             fake: &fake,
+            unrounded: None,
             fake_labels: Some(&labels),
             generator: None,
             discriminator: None,
@@ -660,6 +830,7 @@ mod tests {
             other: None,
             train: None,
             fake: &fake,
+            unrounded: None,
             fake_labels: Some(&labels),
             generator: None,
             discriminator: None,
@@ -692,6 +863,7 @@ mod tests {
             other: None,
             train: None,
             fake: &fake,
+            unrounded: None,
             fake_labels: Some(&labels),
             generator: None,
             discriminator: None,
@@ -716,6 +888,39 @@ mod tests {
     }
 
     #[test]
+    fn images_that_were_not_rounded_are_seen_as_they_are() {
+        let real = set("pairs/test", 40, 0);
+        let (fake, _) = images(40, 0);
+        // Moved by a third of a step of 8 bits: rounding gives the very images that are real.
+        let unrounded = fake.tensor(&Device::Cpu).unwrap().add_scalar(1. / 765.).unwrap();
+        let eyes = Pixels::new();
+        let extractors: [&dyn Extractor; 1] = [&eyes];
+        let rounded = Evaluation {
+            real: &real,
+            other: None,
+            train: None,
+            fake: &fake,
+            unrounded: None,
+            fake_labels: None,
+            generator: None,
+            discriminator: None,
+            extractors: &extractors,
+            cache: &Cache::none(),
+        };
+        let fd = |evaluation: &Evaluation<'_>| {
+            let scores = evaluation.run(&["fd", "ms_ssim"], &EvaluateOptions::default(), &Job::silent()).unwrap();
+            let [fd, pixels] = ["fd", "ms_ssim"].map(|name| scores.get(name).unwrap().clone());
+            assert_eq!(pixels.protocol.quantisation, "8 bits");
+            (fd.value, fd.protocol.quantisation)
+        };
+        let (value, said) = fd(&rounded);
+        assert!(value.abs() < 1e-9 && said == "8 bits", "{value} {said}");
+        let (value, said) = fd(&Evaluation { unrounded: Some(&unrounded), ..rounded });
+        assert!((value - 3. / 765_f64.powi(2)).abs() < 1e-7, "the distance of the means: {value}");
+        assert_eq!(said, "generated images not rounded, real ones of 8 bits");
+    }
+
+    #[test]
     fn a_person_can_stop_it() {
         let real = set("pairs/test", 20, 0);
         let job = Job::silent();
@@ -726,6 +931,7 @@ mod tests {
             other: None,
             train: None,
             fake: &fake,
+            unrounded: None,
             fake_labels: None,
             generator: None,
             discriminator: None,

@@ -1,5 +1,7 @@
 //! What turns images into features: the eyes of a metric.
 
+use std::ops::Range;
+
 use super::cache::Cache;
 use super::features::Features;
 use crate::data::Images;
@@ -41,6 +43,18 @@ pub trait Extractor: Send + Sync {
     }
     /// Features `[n, dim]` and, of a classifier, logits `[n, classes]`.
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)>;
+    /// As [`extract`](Self::extract), of images `[n, channels, height, width]` from 0 to 1 that were not rounded to 8 bits.
+    ///
+    /// # Errors
+    /// What is done to an image before the weights is defined on 8 bits alone.
+    fn extract_unrounded(&self, _images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        Err(Error::new(format!(
+            "`quantize: false` was asked for, and {} takes images of 8 bits ({})",
+            self.name(),
+            self.preparation()
+        ))
+        .help("leave `quantize` out, or look through `inception` or a `judge` alone: `extractor: [\"inception\"]`"))
+    }
 }
 
 /// What an extractor saw in a set of images.
@@ -54,20 +68,38 @@ pub struct Seen {
 
 /// Shows all `images` to `extractor`; `watch` is told how many have been seen, and may stop it by an error.
 pub fn see(extractor: &dyn Extractor, images: &Images, watch: impl Fn(usize) -> Result<()>) -> Result<Seen> {
-    let (mut features, mut logits) = (Vec::new(), extractor.classes().map(|_| Vec::new()));
     let all: Vec<u32> = (0..images.n() as u32).collect();
-    for (i, batch) in all.chunks(extractor.batch()).enumerate() {
-        watch(i * extractor.batch())?;
-        let (seen, scores) = no_grad(|| extractor.extract(&images.select(batch)?))?;
-        features.extend(numbers(extractor, &seen, [batch.len(), extractor.dim()], "features")?);
+    see_batches(extractor, images.n(), watch, |rows| extractor.extract(&images.select(&all[rows])?))
+}
+
+/// As [`see`], for images `[n, channels, height, width]` from 0 to 1 that were not rounded to 8 bits.
+pub fn see_unrounded(extractor: &dyn Extractor, images: &Tensor, watch: impl Fn(usize) -> Result<()>) -> Result<Seen> {
+    let n = images.dims4()?[0];
+    see_batches(extractor, n, watch, |rows| extractor.extract_unrounded(&images.narrow(0, rows.start, rows.len())?))
+}
+
+/// What `extract` gives for `n` images, a batch of rows at a time.
+fn see_batches(
+    extractor: &dyn Extractor,
+    n: usize,
+    watch: impl Fn(usize) -> Result<()>,
+    extract: impl Fn(Range<usize>) -> Result<(Tensor, Option<Tensor>)>,
+) -> Result<Seen> {
+    let (mut features, mut logits) = (Vec::new(), extractor.classes().map(|_| Vec::new()));
+    for first in (0..n).step_by(extractor.batch()) {
+        watch(first)?;
+        let rows = first..n.min(first + extractor.batch());
+        let of = rows.len();
+        let (seen, scores) = no_grad(|| extract(rows))?;
+        features.extend(numbers(extractor, &seen, [of, extractor.dim()], "features")?);
         if let (Some(all), Some(classes)) = (&mut logits, extractor.classes()) {
             let scores =
                 scores.ok_or_else(|| Error::bug(format!("the classifier `{}` gave no logits", extractor.name())))?;
-            all.extend(numbers(extractor, &scores, [batch.len(), classes], "logits")?);
+            all.extend(numbers(extractor, &scores, [of, classes], "logits")?);
         }
     }
-    watch(images.n())?;
-    Seen::new(extractor, images.n(), features, logits)
+    watch(n)?;
+    Seen::new(extractor, n, features, logits)
 }
 
 /// As [`see`], for images that come again: what was seen is kept in `cache` under the hash of the images and of the

@@ -224,9 +224,20 @@ impl Inception {
     pub fn prepare(&self, images: &Images) -> Result<Tensor> {
         let [n, channels, height, width] = images.dims();
         let values = images.pixels().iter().map(|pixel| f32::from(*pixel)).collect();
-        let x = Tensor::from_vec(values, &[n, channels, height, width], &self.device)?;
-        let x = x.resize_bilinear(SIZE, SIZE, Sampling::Tf1)?.affine(1. / 128., -1.)?;
-        if channels == 3 { Ok(x) } else { Tensor::cat(&[&x, &x, &x], 1) }
+        self.prepare_values(&Tensor::from_vec(values, &[n, channels, height, width], &self.device)?)
+    }
+
+    /// As [`prepare`](Self::prepare), of pixels `[n, channels, height, width]` from 0 to 255.
+    fn prepare_values(&self, pixels: &Tensor) -> Result<Tensor> {
+        let x = pixels.resize_bilinear(SIZE, SIZE, Sampling::Tf1)?.affine(1. / 128., -1.)?;
+        if x.dims4()?[1] == 3 { Ok(x) } else { Tensor::cat(&[&x, &x, &x], 1) }
+    }
+
+    /// Features and logits of prepared images.
+    fn see(&self, prepared: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let features = self.forward(prepared, &mut |_, _| Ok(()))?;
+        let logits = self.logits(&features)?;
+        Ok((features, logits))
     }
 
     /// Features `[n, 2048]` of prepared images; `watch` is shown what each part of the network gives.
@@ -390,8 +401,9 @@ impl Extractor for Inception {
         Role::Inception
     }
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
-        let features = self.forward(&self.prepare(images)?, &mut |_, _| Ok(()))?;
-        let logits = self.logits(&features)?;
-        Ok((features, logits))
+        self.see(&self.prepare(images)?)
+    }
+    fn extract_unrounded(&self, images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        self.see(&self.prepare_values(&images.to_device(&self.device)?.mul_scalar(255.)?)?)
     }
 }

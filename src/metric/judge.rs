@@ -114,8 +114,11 @@ impl Extractor for Judge {
         Role::Judge
     }
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
-        let device = self.classifier.encoder.store().device();
-        let (features, logits) = self.classifier.evaluate(&images.tensor(device)?)?;
+        self.extract_unrounded(&images.tensor(self.classifier.encoder.store().device())?)
+    }
+    fn extract_unrounded(&self, images: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let images = images.to_device(self.classifier.encoder.store().device())?;
+        let (features, logits) = self.classifier.evaluate(&images)?;
         Ok((features, Some(logits)))
     }
 }

@@ -69,7 +69,7 @@ pub use per_class::{Labelled, PerClass, frechet_per_class};
 pub use prd::{Prd, PrdScores, f_beta, prd};
 pub use prdc::{Edge, Prdc, prdc, prdc_with_intervals, precision_recall};
 pub use resize::Resizer;
-pub use sampled::{learned_from, sampled};
+pub use sampled::{learned_from, sampled, unrounded};
 pub use scores::{Better, Curve, Protocol, Score, Scores, Shot};
 pub use squeezenet::SqueezeNet;
 pub use table::{Comparison, METRICS, Measured, Metric, Need, Side, Whole};

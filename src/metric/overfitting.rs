@@ -120,28 +120,9 @@ fn logits_of(discriminator: &dyn Discriminative, name: &str, shown: Shown<'_>, s
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Bright;
     use super::*;
     use crate::data::Shape;
-
-    /// Takes for real what is bright, and is surer the brighter it is.
-    struct Bright {
-        conditional: bool,
-    }
-
-    impl Discriminative for Bright {
-        fn logits(&self, images: &Tensor, _: Option<&[u32]>) -> Result<Tensor> {
-            images.flatten(1)?.mean(&[1])?.affine(4., -2.)
-        }
-        fn conditional(&self) -> bool {
-            self.conditional
-        }
-        fn device(&self) -> &Device {
-            &Device::Cpu
-        }
-        fn loss(&self, real: &Tensor, fake: &Tensor) -> Result<f64> {
-            fake.mean_all()?.sub(&real.mean_all()?)?.value()
-        }
-    }
 
     fn images(pixels: Vec<u8>) -> Images {
         Images::new(Shape { channels: 1, height: 1, width: 1 }, pixels).unwrap()

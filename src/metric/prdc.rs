@@ -295,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn the_values_beside_intervals_are_those_without_them() {
+        // Points of a coarse grid, so that it matters whether a ball holds its surface.
+        let grid = |x: Features| {
+            Features::new(x.data().iter().map(|x| (3. * x).round()).collect(), x.rows(), x.dim()).unwrap()
+        };
+        let (real, fake) = (grid(wave(60, 0.)), grid(wave(60, 0.2)));
+        let values = |edge| prdc_with_intervals(&real, &fake, (3, edge), 5).unwrap().map(|(value, _)| value);
+        let Prdc { precision, recall, density, coverage } = prdc(&real, &fake, 3).unwrap();
+        assert_eq!(values(Edge::Open), [precision, recall, density, coverage]);
+        let closed = precision_recall(&real, &fake, 3).unwrap();
+        assert_eq!(values(Edge::Closed)[..2], closed);
+        assert_ne!([precision, recall], closed);
+    }
+
+    #[test]
     fn too_few_images_for_the_neighbours_are_refused() {
         let error = prdc(&wave(5, 0.), &wave(9, 0.), 5).unwrap_err();
         assert_eq!(error.message, "5 real images were given, at least 6 are needed");

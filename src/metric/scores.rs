@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::progress::Better;
 use crate::progress::Picture;
 
+/// How images are rounded unless it is asked otherwise.
+pub(super) const EIGHT_BITS: &str = "8 bits";
+
 /// The scores of one set of generated images.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
@@ -122,10 +125,8 @@ impl Scores {
         };
         for row in &self.rows {
             let p = &row.protocol;
-            note(format!(
-                "{} generated against {} real images of {}, rounded to {}",
-                p.n_fake, p.n_real, p.split, p.quantisation
-            ));
+            let rounded = if p.quantisation == EIGHT_BITS { "rounded to 8 bits" } else { &p.quantisation };
+            note(format!("{} generated against {} real images of {}, {rounded}", p.n_fake, p.n_real, p.split));
             if !p.extractor.is_empty() {
                 note(format!("extractor {} ({}): {}", p.extractor, p.extractor_hash, p.resize));
             }
@@ -208,7 +209,7 @@ pub(super) mod tests {
                 extractor: "SqueezeNet 1.1, 64 px".into(),
                 extractor_hash: "775ceadd7427150b".into(),
                 resize: "bilinear (Pillow) to 64x64".into(),
-                quantisation: "8 bits".into(),
+                quantisation: EIGHT_BITS.into(),
                 settings: "unbiased covariances".into(),
                 interval: "20 groups left out".into(),
                 seed: 1,

@@ -1,7 +1,7 @@
-//! A generator for tests: any function of latents.
+//! Networks for tests: any function of latents as a generator, and a discriminator that looks at the light.
 
 use crate::error::Result;
-use crate::nn::{Generative, Prior};
+use crate::nn::{Discriminative, Generative, Prior};
 use crate::tensor::{Device, Tensor};
 
 /// A function of latents as a generator without classes.
@@ -36,5 +36,26 @@ impl Generative for Own {
     }
     fn generate(&self, z: &Tensor, _: &[u32]) -> Result<Tensor> {
         (self.images)(z)
+    }
+}
+
+/// Takes for real what is bright, and is surer the brighter it is.
+pub(super) struct Bright {
+    /// Whether it looks at classes.
+    pub(super) conditional: bool,
+}
+
+impl Discriminative for Bright {
+    fn logits(&self, images: &Tensor, _: Option<&[u32]>) -> Result<Tensor> {
+        images.flatten(1)?.mean(&[1])?.affine(4., -2.)
+    }
+    fn conditional(&self) -> bool {
+        self.conditional
+    }
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+    fn loss(&self, real: &Tensor, fake: &Tensor) -> Result<f64> {
+        fake.mean_all()?.sub(&real.mean_all()?)?.value()
     }
 }

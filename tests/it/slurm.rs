@@ -177,8 +177,8 @@ const TOY: &str = "let weight = param(\"weight\", 1.0);\nlet noise = normal([1])
                    if weight == 13 { tensor::zeros([2]) + tensor::zeros([3]) }\n\
                    report(\"fd\", weight * 10.0 + noise);\n";
 const TRAINING: &str = "let data = data::load(\"fashion-mnist-10k\").train.take(64);\n\
-    let gan = gan::train(data, gan::method(\"biggan\") + #{ steps: 60, batch: 8, g_channels: 8, d_channels: 8, z_dim: 16, \
-    standing_batches: 2, sample_every: 0, checkpoint_every: 2, seed: seed() });\n\
+    let gan = gan::train(data, gan::method(\"biggan\") + #{ steps: 1500, batch: 8, g_channels: 8, d_channels: 8, z_dim: 16, \
+    standing_batches: 2, sample_every: 0, checkpoint_every: 10, seed: seed() });\n\
     report(\"mean\", gan.sample(16).images.mean().value);\n";
 
 #[test]

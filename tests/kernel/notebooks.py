@@ -37,8 +37,9 @@ def execute(path, folder):
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(book, kernel_name="fewlab", timeout=PATIENCE, record_timing=False, resources=resources).execute()
+    # Printed lines arrive in one message or in several, as time goes; they are one output, as in JupyterLab.
+    how = {"timeout": PATIENCE, "record_timing": False, "coalesce_streams": True}
+    NotebookClient(book, kernel_name="fewlab", resources={"metadata": {"path": str(folder)}}, **how).execute()
     return book
 
 

@@ -238,7 +238,7 @@ class Interrupts(Case):
 
     def test_a_loop_of_the_script(self):
         for interrupt in (self.by_message, self.by_signal):
-            reply = self.interrupted("let before = 7; loop {}", interrupt)
+            reply = self.interrupted('let before = 7; print("looping"); loop {}', interrupt, "stream")
             self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
             self.assertEqual(self.kernel.text("before"), "7")
 

@@ -264,6 +264,9 @@ fn features_of(ctx: &NativeCallContext, tensor: &Tensor) -> Fallible<Features> {
 pub(super) fn fakes_of(gan: &gan::Gan, data: &Labelled, asked: &Asked, stop: &Stop) -> crate::Result<Fakes> {
     let samples = gan.sample_evenly(asked.n, asked.options.seed, stop)?;
     let mut fakes = Fakes::of(samples.images);
+    if !asked.options.quantize {
+        fakes.unrounded = Some(metric::unrounded(&gan.sampling(stop)?, &samples.z, &samples.labels, stop)?);
+    }
     fakes.labels = gan.conditional().then_some(samples.labels);
     if asked.needs.contains(&Need::Generator) {
         fakes.generator = Some(Box::new(gan.sampling(stop)?));
@@ -284,10 +287,16 @@ fn fakes(ctx: &NativeCallContext, fake: &Dynamic, asked: &Asked) -> Fallible<Fak
         return fakes_of(&held, &gan.data, asked, host.stop()).at(ctx);
     }
     if let Some(samples) = fake.read_lock::<Samples>() {
+        if !asked.options.quantize {
+            return Err(Error::new("`quantize: false` was asked for, and samples are of 8 bits already")
+                .help("give the GAN itself, or its images as a tensor"))
+            .at(ctx);
+        }
         return Ok(Fakes { labels: Some(samples.0.labels.clone()), ..Fakes::of(samples.0.images.clone()) });
     }
     if let Some(images) = fake.read_lock::<Tensor>() {
-        return Ok(Fakes::of(Images::from_tensor(&images).at(ctx)?));
+        let unrounded = if asked.options.quantize { None } else { Some(images.clamp(0., 1.).at(ctx)?) };
+        return Ok(Fakes { unrounded, ..Fakes::of(Images::from_tensor(&images).at(ctx)?) });
     }
     let expected = "a GAN, its samples, images, a generator, or a function of latents";
     let generator: Box<dyn Generative> = if let Some(network) = fake.read_lock::<Network>() {
@@ -298,9 +307,10 @@ fn fakes(ctx: &NativeCallContext, fake: &Dynamic, asked: &Asked) -> Fallible<Fak
     } else {
         return Err(args::wrong(ctx, "fake", expected, fake));
     };
-    let (images, labels) = metric::sampled(generator.as_ref(), asked.n, asked.options.seed, host.stop()).at(ctx)?;
-    let labels = (generator.classes() > 0).then_some(labels);
-    Ok(Fakes { labels, generator: Some(generator), ..Fakes::of(images) })
+    let EvaluateOptions { seed, quantize, .. } = asked.options;
+    let made = metric::sampled(generator.as_ref(), asked.n, seed, quantize, host.stop()).at(ctx)?;
+    let labels = (generator.classes() > 0).then_some(made.labels);
+    Ok(Fakes { labels, unrounded: made.unrounded, generator: Some(generator), ..Fakes::of(made.images) })
 }
 
 /// A script's function of latents, or of latents and labels, as a generator.
