@@ -42,10 +42,11 @@ impl Cluster {
         std::fs::set_permissions(dir.join("munge.key"), private).unwrap();
         let host = said(Command::new("hostname").arg("-s")).trim().to_string();
         let user = said(Command::new("id").arg("-un")).trim().to_string();
+        // A task that is to run again waits as long as a credential lasts: two minutes unless said otherwise.
         let at = dir.display();
         let conf = format!(
             "ClusterName=fewlab\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={}\nSlurmdPort={}\nAuthType=auth/munge\n\
-             AuthInfo=socket={at}/munge.sock\nSlurmUser={user}\nSlurmdUser={user}\nStateSaveLocation={at}/state\n\
+             AuthInfo=socket={at}/munge.sock,cred_expire=5\nSlurmUser={user}\nSlurmdUser={user}\nStateSaveLocation={at}/state\n\
              SlurmdSpoolDir={at}/spool\nSlurmctldPidFile={at}/slurmctld.pid\nSlurmdPidFile={at}/slurmd.pid\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n\
              AccountingStorageType=accounting_storage/none\nMailProg=/bin/true\nSelectType=select/cons_tres\n\
@@ -124,14 +125,6 @@ impl Cluster {
         let told = said(&mut self.command("squeue", &["-h", "-r", "-o", "%A %T"]));
         let (job, state) = told.lines().next()?.split_once(' ')?;
         Some((job.to_string(), state.to_string()))
-    }
-
-    /// Starts what waits for its turn again: Slurm lets it wait two minutes.
-    fn hurry(&self) {
-        self.until("the task waits again", || self.task().is_none_or(|(_, state)| state == "PENDING"));
-        if let Some((job, _)) = self.task() {
-            said(&mut self.command("scontrol", &["update", &format!("JobId={job}"), "StartTime=now"]));
-        }
     }
 
     fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
@@ -263,12 +256,10 @@ fn a_study_is_a_job_array_of_a_real_slurm() {
     // Slurm's own signal ahead of the limit: the task saves and asks for another turn.
     let (job, _) = cluster.task().unwrap();
     said(&mut cluster.command("scancel", &["--signal=USR1", "--batch", &job]));
-    cluster.hurry();
     cluster.until("the training goes on after its limit", || turns() == 1);
     // An operator's requeue.
     let (job, _) = cluster.task().unwrap();
     said(&mut cluster.command("scontrol", &["requeue", &job]));
-    cluster.hurry();
     cluster.until("the training goes on after a requeue", || turns() == 2);
     // The node's end, without a word: kill -9 of the task and its trial.
     let (job, _) = cluster.task().unwrap();
