@@ -71,6 +71,10 @@ impl Front for Arc<Capturing> {
         }
     }
 
+    fn replaces(&self) -> bool {
+        self.kept().is_none() && self.inner.replaces()
+    }
+
     fn clear(&self, wait: bool) {
         match self.kept().as_mut() {
             Some(kept) => kept.clear(),

@@ -88,7 +88,12 @@ pub fn run_here(host: &Host, study: &Study, trial: &Trial, folder: &Path) -> Res
     };
     let run = Arc::new(run);
     let began = (run::now(), Instant::now());
-    let observer = Arc::new(Several(vec![run.clone() as Arc<dyn Observer>, host.front().observer()]));
+    let mut observers = vec![run.clone() as Arc<dyn Observer>];
+    if !host.front().replaces() {
+        // Elsewhere the study's table says where the trial is.
+        observers.push(host.front().observer());
+    }
+    let observer = Arc::new(Several(observers));
     let front = TrialFront { run: run.clone(), observer, output, pictures: std::sync::atomic::AtomicU64::new(0) };
     let inner = Host::new(Box::new(front), host.stop().clone(), given);
     let beside = script.parent().unwrap_or(Path::new("")).to_path_buf();

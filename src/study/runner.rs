@@ -267,11 +267,26 @@ impl<'a> Runner<'a> {
             self.record.mark(trial.id, Status::Running)?;
             std::fs::create_dir_all(&trial.folder)
                 .map_err(|error| crate::error::file(&trial.folder, "make the folder", error))?;
-            let live = Live { number: trial.number, said: said(trial), ..Live::default() };
-            self.report(&[live], true)?;
+            let state = self.state(&[Live { number: trial.number, said: said(trial), ..Live::default() }])?;
+            self.watcher.state(&state);
             let Some(here) = self.here.as_mut() else { return Err(Error::bug("a trial has nowhere to run")) };
             Outcome::clear(&trial.folder);
-            let outcome = here(trial, &trial.folder)?;
+            let (watcher, clock) = (&mut *self.watcher, Instant::now());
+            let (over, told) = mpsc::channel::<()>();
+            let outcome = std::thread::scope(|scope| {
+                // Where it is stands in its run, as for a trial in a process of its own.
+                scope.spawn(move || {
+                    while told.recv_timeout(Duration::from_millis(400)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                        if let Some(dir) = outcome::run_of(&trial.folder) {
+                            let running = vec![live(trial, &dir, clock.elapsed().as_secs_f64(), None)];
+                            watcher.state(&State { running, ..state.clone() });
+                        }
+                    }
+                });
+                let outcome = here(trial, &trial.folder);
+                drop(over);
+                outcome
+            })?;
             outcome.write(&trial.folder)?;
             self.done(trial, &outcome)?;
             if Status::of(&outcome.status) == Status::Interrupted {
@@ -492,12 +507,16 @@ impl<'a> Runner<'a> {
             return Ok(());
         }
         self.last = Some(Instant::now());
+        let state = self.state(running)?;
+        self.watcher.state(&state);
+        Ok(())
+    }
+
+    fn state(&self, running: &[Live]) -> Result<State> {
         let trials = self.study.trials()?;
         let left = trials.iter().filter(|trial| !ended(trial)).count();
         let estimate = self.costs.said(left, self.jobs, running);
-        let state = State { estimate, ..State::of(self.study.name(), &trials, running.to_vec()) };
-        self.watcher.state(&state);
-        Ok(())
+        Ok(State { estimate, ..State::of(self.study.name(), &trials, running.to_vec()) })
     }
 }
 

@@ -95,7 +95,7 @@ impl State {
 }
 
 /// Who watches a study.
-pub trait Watcher {
+pub trait Watcher: Send {
     /// Something changed; called a few times a second at most.
     fn state(&mut self, _state: &State) {}
     /// A line for the person.
