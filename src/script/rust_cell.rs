@@ -64,22 +64,22 @@ pub fn complete(host: &Host, text: &str, from: usize, cursor: usize) -> Completi
 /// What is shown of a cell's value.
 fn shown(outcome: &Outcome) -> Option<Display> {
     let text = outcome.content.get("text/plain").map(|text| text.trim_end().to_string());
-    let html = outcome.content.get("text/html").cloned();
+    // Its HTML too is shown as it is, and not on a page of ours.
     let more: Vec<(String, Json)> = outcome
         .content
         .iter()
-        .filter(|(kind, _)| !matches!(kind.as_str(), "text/plain" | "text/html"))
+        .filter(|(kind, _)| kind.as_str() != "text/plain")
         .map(|(kind, text)| {
             // A form of JSON is a value, not a text.
             let value = if kind.ends_with("json") { serde_json::from_str(text).ok() } else { None };
             (kind.clone(), value.unwrap_or_else(|| text.trim_end().into()))
         })
         .collect();
-    if text.is_none() && html.is_none() && more.is_empty() {
+    if text.is_none() && more.is_empty() {
         return None;
     }
     let text = text.unwrap_or_else(|| more.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>().join(", "));
-    Some(Display { text, html, more, ..Display::default() })
+    Some(Display { text, more, ..Display::default() })
 }
 
 /// What the compiler says, as a message with its place, and the rest of it below.

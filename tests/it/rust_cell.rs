@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::kernel;
 
 /// The cache in which everything that cells need is ready; nothing if the crates cannot be downloaded, or if nobody asked for
-/// what takes a quarter of an hour of two cores the first time.
+/// what takes a quarter of an hour of one core the first time.
 #[allow(clippy::print_stderr)] // Whoever reads along is told what did not run.
 pub fn cache() -> Option<&'static Path> {
     static CACHE: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -128,7 +128,7 @@ fn breaks(n: i64) -> i64 { let v = vec![1, 2]; v[n as usize] }
 fn crashes() -> i64 { unsafe { std::ptr::read_volatile(8 as *const i64) } }
 
 %%rust
-
+// The second line is wrong.
 let bad: i32 = \"x\";
 
 %%rust

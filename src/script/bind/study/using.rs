@@ -171,7 +171,8 @@ pub mod functions {
     }
 
     /// Writes a study for another tool: `"csv"` or `"parquet"`, a table with a row for each reported value; `"tensorboard"`, a folder
-    /// of event files; `"mlflow"`, a folder as MLflow's file store keeps it.
+    /// of event files; `"mlflow"`, a folder as MLflow's file store keeps it:
+    /// new versions of MLflow read it with `MLFLOW_ALLOW_FILE_STORE=true`, or take it over by `mlflow migrate-filestore`.
     ///
     /// ```rhai
     /// let s = study::grid("run-it", "scripts/studies/toy.rhai", #{ weight: [0.5, 1.0], seed: [1, 2, 3] },
