@@ -56,6 +56,8 @@ const SHORT: &[(&str, &[&str])] = &[
         &["data={data}", "steps=2", "train=100", "seeds=1", "on=here", "root={data}../studies", "methods=[s3gan_co]"],
     ),
     ("scripts/studies/trial.rhai", &["data={data}", "steps=2", "train=100", "method=biggan", "labels=1.0"]),
+    // More clusters than there are classes.
+    ("scripts/studies/trial.rhai", &["data={data}", "steps=2", "train=100", "method=clustering", "clusters=12"]),
 ];
 
 fn scripts(folder: &Path, found: &mut Vec<String>) {

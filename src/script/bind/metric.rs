@@ -267,7 +267,8 @@ pub(super) fn fakes_of(gan: &gan::Gan, data: &Labelled, asked: &Asked, stop: &St
     if !asked.options.quantize {
         fakes.unrounded = Some(metric::unrounded(&gan.sampling(stop)?, &samples.z, &samples.labels, stop)?);
     }
-    fakes.labels = gan.conditional().then_some(samples.labels);
+    // Clusters that a GAN was asked for are no classes of the data.
+    fakes.labels = (gan.conditional() && gan.classes() == asked.real.classes()).then_some(samples.labels);
     if asked.needs.contains(&Need::Generator) {
         fakes.generator = Some(Box::new(gan.sampling(stop)?));
     }
