@@ -89,8 +89,8 @@ pub fn run_here(host: &Host, study: &Study, trial: &Trial, folder: &Path) -> Res
     let run = Arc::new(run);
     let began = (run::now(), Instant::now());
     let mut observers = vec![run.clone() as Arc<dyn Observer>];
+    // Where the study has a table that is replaced, that says where the trial is.
     if !host.front().replaces() {
-        // Elsewhere the study's table says where the trial is.
         observers.push(host.front().observer());
     }
     let observer = Arc::new(Several(observers));
