@@ -1,5 +1,7 @@
 //! Feature vectors of a set of images, checked once, so that no metric has to.
 
+use rayon::prelude::*;
+
 use crate::error::{Error, Result};
 
 /// Feature vectors of a set of images: `rows` vectors of `dim` finite numbers, row after row.
@@ -80,7 +82,32 @@ impl Features {
             self.data.chunks_exact(self.dim).flat_map(|row| row.iter().zip(origin).map(|(x, m)| x - m)).collect();
         Self { rows: self.rows, dim: self.dim, data }
     }
+
+    /// These features less `origin`, a vector of `dim` numbers, feature after feature: `[dim, rows]`.
+    pub fn centred_by_feature(&self, origin: &[f64]) -> Vec<f64> {
+        let mut turned = vec![0.; self.data.len()];
+        if self.rows == 0 {
+            return turned;
+        }
+        turned.par_chunks_mut(SQUARE * self.rows).enumerate().for_each(|(strip, turned)| {
+            let from = strip * SQUARE;
+            let width = turned.len() / self.rows;
+            for first in (0..self.rows).step_by(SQUARE) {
+                let rows = first..(first + SQUARE).min(self.rows);
+                for (i, turned) in turned.chunks_exact_mut(self.rows).enumerate().take(width) {
+                    let origin = origin[from + i];
+                    for row in rows.clone() {
+                        turned[row] = self.data[row * self.dim + from + i] - origin;
+                    }
+                }
+            }
+        });
+        turned
+    }
 }
+
+/// The side of the squares that a matrix is turned by: small enough for the nearest cache.
+const SQUARE: usize = 32;
 
 /// Refuses two sets that cannot be compared: other dimensions, or fewer than `least` images on a side.
 pub fn comparable(real: &Features, fake: &Features, least: usize) -> Result<()> {

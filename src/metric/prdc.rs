@@ -1,8 +1,10 @@
 //! Precision, recall, density and coverage: are fakes near reals, and reals near fakes?
 
+use std::sync::{Mutex, PoisonError};
+
 use super::features::{Features, comparable};
 use super::interval::{Groups, Interval};
-use super::matrix::squared_distances;
+use super::matrix::{squared_distances, squared_distances_onward};
 use crate::error::{Error, Result};
 
 /// Four shares that say which way two sets of features differ.
@@ -220,36 +222,82 @@ fn views_reaching(edge: Edge, distance: f64, reach: (f64, f64), radii: &[f64; Ba
 
 /// The squared distance of every image to its `k`-th nearest neighbour, in every view.
 fn radii(features: &Features, k: usize, groups: Option<&Groups>) -> Radii {
-    let blocks = squared_distances(features, features, |first, distances| {
-        let n = features.rows();
-        let mut nearest: Vec<(f64, usize)> = Vec::with_capacity(n);
-        let mut block: Radii = Vec::new();
-        for (row, distances) in distances.chunks_exact(n).enumerate() {
-            nearest.clear();
-            nearest.extend(distances.iter().copied().zip(0..n).filter(|(_, other)| *other != first + row));
-            // Enough candidates that a group's absence rarely uses them up.
-            let candidates = (4 * k + 16).min(nearest.len());
-            if candidates < nearest.len() {
-                nearest.select_nth_unstable_by(candidates - 1, closer);
-            }
-            nearest[..candidates].sort_unstable_by(closer);
-            let mut radii = [nearest[k - 1].0; Balls::VIEWS];
-            if let Some(groups) = groups {
-                for (group, radius) in radii.iter_mut().enumerate().take(Groups::COUNT) {
-                    let kth = |nearest: &[(f64, usize)]| {
-                        nearest.iter().filter(|(_, i)| groups.of(*i) != group).nth(k - 1).map(|(d, _)| *d)
-                    };
-                    *radius = kth(&nearest[..candidates]).unwrap_or_else(|| {
-                        nearest.sort_unstable_by(closer);
-                        kth(&nearest).unwrap_or(f64::INFINITY)
-                    });
+    let n = features.rows();
+    // Enough candidates that a group's absence rarely uses them up.
+    let most = if groups.is_some() { 4 * k + 16 } else { k }.min(n - 1);
+    let nearest = Mutex::new(Nearest::new(n, most));
+    squared_distances_onward(features, |first, columns, distances| {
+        let mut found = Nearest::new(columns, most);
+        for (row, distances) in distances.chunks_exact(columns).enumerate() {
+            for (column, &distance) in distances.iter().enumerate().skip(row + 1) {
+                if distance <= found.farthest[row] {
+                    found.offer(row, (distance, first + column));
+                }
+                if distance <= found.farthest[column] {
+                    found.offer(column, (distance, first + row));
                 }
             }
-            block.push(radii);
         }
-        block
+        nearest.lock().unwrap_or_else(PoisonError::into_inner).merge(first, &found);
     });
-    blocks.into_iter().flatten().collect()
+    let nearest = nearest.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let of_image = |image: usize| {
+        let candidates = &nearest.lists[image];
+        let mut radii = [candidates[k - 1].0; Balls::VIEWS];
+        if let Some(groups) = groups {
+            for (group, radius) in radii.iter_mut().enumerate().take(Groups::COUNT) {
+                let kth = |nearest: &[(f64, usize)]| {
+                    nearest.iter().filter(|(_, i)| groups.of(*i) != group).nth(k - 1).map(|(d, _)| *d)
+                };
+                *radius =
+                    kth(candidates).unwrap_or_else(|| kth(&all_neighbours(features, image)).unwrap_or(f64::INFINITY));
+            }
+        }
+        radii
+    };
+    (0..n).map(of_image).collect()
+}
+
+/// The nearest images of each image, as far as they were looked at: the same whatever the order, for of images as far away as
+/// each other the first counts as nearer.
+struct Nearest {
+    most: usize,
+    /// By image: squared distances, ascending, and the images there.
+    lists: Vec<Vec<(f64, usize)>>,
+    /// By image: the distance beyond which none is wanted.
+    farthest: Vec<f64>,
+}
+
+impl Nearest {
+    fn new(images: usize, most: usize) -> Self {
+        Self { most, lists: vec![Vec::with_capacity(most + 1); images], farthest: vec![f64::INFINITY; images] }
+    }
+
+    fn offer(&mut self, image: usize, other: (f64, usize)) {
+        let list = &mut self.lists[image];
+        let place = list.partition_point(|known| closer(known, &other).is_lt());
+        list.insert(place, other);
+        list.truncate(self.most);
+        if list.len() == self.most {
+            self.farthest[image] = list[self.most - 1].0;
+        }
+    }
+
+    /// Adds what was found of the images from `first` on.
+    fn merge(&mut self, first: usize, found: &Self) {
+        for (image, list) in (first..).zip(&found.lists) {
+            list.iter().for_each(|other| self.offer(image, *other));
+        }
+    }
+}
+
+/// All other images, the nearest first.
+fn all_neighbours(features: &Features, image: usize) -> Vec<(f64, usize)> {
+    let blocks = squared_distances(&features.select(&[image]), features, |_, distances| distances.to_vec());
+    let mut all: Vec<(f64, usize)> =
+        blocks.concat().into_iter().zip(0..).filter(|(_, other)| *other != image).collect();
+    all.sort_unstable_by(closer);
+    all
 }
 
 fn closer(a: &(f64, usize), b: &(f64, usize)) -> std::cmp::Ordering {
@@ -290,6 +338,24 @@ mod tests {
         assert_eq!(balls.shares(Balls::WHOLE), prdc(&real, &fake, 3).unwrap());
         for group in 0..Groups::COUNT {
             let direct = prdc(&real.select(&groups.0.others(group)), &fake.select(&groups.1.others(group)), 3).unwrap();
+            assert_eq!(balls.shares(group), direct);
+        }
+    }
+
+    #[test]
+    fn groups_that_hold_all_near_neighbours_are_left_out_too() {
+        // Each group is a heap of its own, with more images than are kept as candidates.
+        let n = 440;
+        let heaps = |seed: u64, phase: f64| {
+            let groups = Groups::new(n, seed, "real").unwrap();
+            let place = |i: usize| 100. * groups.of(i) as f64 + ((i * i) as f64 * 0.7 + phase).sin();
+            (Features::new((0..n).map(place).collect(), n, 1).unwrap(), groups)
+        };
+        let ((real, real_groups), (fake, fake_groups)) = (heaps(1, 0.), heaps(2, 1.));
+        let groups = (real_groups, fake_groups);
+        let balls = Balls::new(&real, &fake, (1, Edge::Open), Some(&groups));
+        for group in [0, Groups::COUNT - 1] {
+            let direct = prdc(&real.select(&groups.0.others(group)), &fake.select(&groups.1.others(group)), 1).unwrap();
             assert_eq!(balls.shares(group), direct);
         }
     }
