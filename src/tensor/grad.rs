@@ -136,6 +136,41 @@ pub(crate) fn operator_keeping_output(
     Tensor::with_node(value.clone(), Node::make(op, inputs, Some(value), Some(Box::new(backward))))
 }
 
+/// The results `values` of a fused pass, which has no gradient of its own. Where one is asked for, `again` computes them from
+/// the inputs once more, in operators that have, and those are differentiated.
+pub(crate) fn fused(
+    op: &'static str,
+    values: Vec<Raw>,
+    inputs: &[&Tensor],
+    again: impl Fn(&[Tensor]) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+) -> Vec<Tensor> {
+    let again = Arc::new(again);
+    let kept: Vec<Tensor> = inputs.iter().map(|input| (*input).clone()).collect();
+    let result = |(i, value): (usize, Raw)| {
+        let (again, kept) = (Arc::clone(&again), kept.clone());
+        operator(op, value, inputs, move |incoming| {
+            let further = recording();
+            let (made, kept) = with_recording(true, || -> Result<_> {
+                let kept: Vec<Tensor> = kept.iter().map(Tensor::alias).collect();
+                Ok((again(&kept)?, kept))
+            })?;
+            let none = || Error::bug(format!("`{op}` was computed again and gave no result {i}"));
+            let made = made.into_iter().nth(i).flatten().ok_or_else(none)?;
+            let grads = vjp(&made, incoming.grad, &kept.iter().collect::<Vec<_>>(), further)?;
+            // What a result does not depend on changes nothing.
+            grads
+                .into_iter()
+                .zip(&kept)
+                .map(|(grad, input)| match grad {
+                    Some(grad) => Ok(Some(grad)),
+                    None => Tensor::zeros(input.dims(), input.dtype(), input.device()).map(Some),
+                })
+                .collect()
+        })
+    };
+    values.into_iter().enumerate().map(result).collect()
+}
+
 /// The gradient of the one-element `y` with respect to each of `xs`.
 ///
 /// With `create_graph` the gradients are themselves differentiable, and the graph of `y` stays usable; without it

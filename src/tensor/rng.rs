@@ -5,10 +5,15 @@
 //! has its own stream, so a resumed run draws what the uninterrupted one would have.
 
 use candle_core::Device;
+use rayon::prelude::*;
 
+use super::cpu::normal;
 use super::room::room;
 use super::value::Tensor;
 use crate::error::Result;
+
+/// Times [`normal::PAIRS`] that one thread makes at a time.
+const PART: usize = 64;
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
@@ -49,20 +54,25 @@ impl Rng {
 
     fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
-            self.buffer = philox(
-                [self.block as u32, (self.block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32],
-                [self.key as u32, (self.key >> 32) as u32],
-            );
-            self.block += 1;
+            self.buffer = self.next_block();
             self.used = 0;
         }
         self.used += 1;
         self.buffer[self.used - 1]
     }
 
+    fn next_block(&mut self) -> [u32; 4] {
+        let block = self.block;
+        self.block += 1;
+        philox(
+            [block as u32, (block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32],
+            [self.key as u32, (self.key >> 32) as u32],
+        )
+    }
+
     /// A number from 0 to below 1, with 24 random bits.
     pub fn uniform(&mut self) -> f32 {
-        (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
+        fraction(self.next_u32())
     }
 
     /// A number from 0 to below 1, with 53 random bits.
@@ -93,10 +103,8 @@ impl Rng {
     }
 
     fn normal_pair(&mut self) -> (f32, f32) {
-        // libm's functions give the same bits on every platform. 1 - u is never 0.
-        let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(self.uniform())));
-        let (sin, cos) = libm::sincos(std::f64::consts::TAU * f64::from(self.uniform()));
-        ((radius * cos) as f32, (radius * sin) as f32)
+        let words = [self.next_u32(), self.next_u32()];
+        pair_of(words)
     }
 
     /// `n` numbers from 0 to below 1.
@@ -106,13 +114,44 @@ impl Rng {
 
     /// `n` numbers from the standard normal distribution.
     pub fn normals(&mut self, n: usize) -> Vec<f32> {
-        let mut out = Vec::with_capacity(n + 1);
+        // Many at a time where whole blocks of random words are ahead: the same numbers as one by one.
+        let many = if self.used == 4 { n / (2 * normal::PAIRS) } else { 0 };
+        let mut out = vec![0.0; many * 2 * normal::PAIRS];
+        let fill = |(part, out): (usize, &mut [f32])| {
+            let mut rng = Self { block: self.block + (part * PART * normal::PAIRS / 2) as u64, ..self.clone() };
+            for out in out.chunks_exact_mut(2 * normal::PAIRS) {
+                rng.many_normals(out);
+            }
+        };
+        let part = PART * 2 * normal::PAIRS;
+        if out.len() <= part {
+            out.chunks_mut(part).enumerate().for_each(fill);
+        } else {
+            out.par_chunks_mut(part).enumerate().for_each(fill);
+        }
+        self.block += (many * normal::PAIRS / 2) as u64;
+        out.reserve(n - out.len() + 1);
         while out.len() < n {
             let (a, b) = self.normal_pair();
             out.extend([a, b]);
         }
         out.truncate(n);
         out
+    }
+
+    /// As many pairs as are made at a time.
+    fn many_normals(&mut self, out: &mut [f32]) {
+        let mut words = [[0; 2]; normal::PAIRS];
+        for pairs in words.chunks_exact_mut(2) {
+            let block = self.next_block();
+            pairs.copy_from_slice(&[[block[0], block[1]], [block[2], block[3]]]);
+        }
+        let mut pairs = [[0.0; 2]; normal::PAIRS];
+        normal::normals(&words, &mut pairs);
+        for ((out, pair), words) in out.chunks_exact_mut(2).zip(pairs).zip(words) {
+            let (a, b) = if normal::needs_care(words[1]) { pair_of(words) } else { (pair[0], pair[1]) };
+            out.copy_from_slice(&[a, b]);
+        }
     }
 
     /// The numbers 0 to below `n` in random order (Fisher and Yates).
@@ -133,6 +172,19 @@ impl Rng {
     pub fn uniform_tensor(&mut self, shape: &[usize], device: &Device) -> Result<Tensor> {
         Tensor::from_vec(self.uniforms(room(shape, 4)?), shape, device)
     }
+}
+
+/// A number from 0 to below 1 of the upper 24 bits of a word.
+fn fraction(word: u32) -> f32 {
+    (word >> 8) as f32 * (1.0 / 16_777_216.0)
+}
+
+/// Two normal numbers of two random words.
+fn pair_of(words: [u32; 2]) -> (f32, f32) {
+    // libm's functions give the same bits on every platform. 1 - u is never 0.
+    let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(fraction(words[0]))));
+    let (sin, cos) = libm::sincos(std::f64::consts::TAU * f64::from(fraction(words[1])));
+    ((radius * cos) as f32, (radius * sin) as f32)
 }
 
 /// SplitMix64's finaliser: every bit of the input reaches every bit of the output.
@@ -177,6 +229,22 @@ mod tests {
         assert_ne!(before, a.stream("z").at(4).normals(5));
         assert_ne!(before, a.stream("y").at(3).normals(5));
         assert_ne!(before, Rng::new(2).stream("z").at(3).normals(5));
+    }
+
+    #[test]
+    fn many_normals_are_those_that_come_one_by_one() {
+        for n in [0, 1, 127, 128, 129, 20_001] {
+            let (mut many, mut few) = (Rng::new(5).stream("z"), Rng::new(5).stream("z"));
+            let mut one_by_one: Vec<f32> = Vec::new();
+            while one_by_one.len() < n {
+                let (a, b) = few.normal_pair();
+                one_by_one.extend([a, b]);
+            }
+            one_by_one.truncate(n);
+            assert_eq!(many.normals(n), one_by_one);
+            // Both stand at the same place.
+            assert_eq!(many.normals(300), few.normals(300), "after {n}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, DType, Device, Storage, WithDType};
+use rayon::prelude::*;
 
+use super::cpu::order;
 use super::grad::{Node, operator};
 use super::room::room;
 use crate::error::{Error, Result};
@@ -204,7 +206,13 @@ impl Tensor {
 
     /// The values as f64, row by row.
     pub fn to_f64s(&self) -> Result<Vec<f64>> {
-        Ok(self.here()?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+        let here = self.here()?;
+        if here.dtype() == DType::F32 {
+            return with_slice::<f32, _>(&here, |values| {
+                Ok(values.par_iter().map(|value| f64::from(*value)).collect())
+            });
+        }
+        Ok(here.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
     }
 
     /// The values as u32, row by row; fractions are cut off.
@@ -307,7 +315,23 @@ pub(crate) fn contiguous(raw: &Raw) -> Result<Raw> {
     if raw.device().is_cuda() {
         return super::cuda::contiguous(raw);
     }
-    Ok(raw.contiguous()?)
+    if raw.is_contiguous() {
+        return Ok(raw.clone());
+    }
+    let (storage, layout) = raw.storage_and_layout();
+    macro_rules! ordered {
+        ($values:expr) => {
+            from_cpu(order::ordered($values, layout.start_offset(), layout.dims(), layout.stride()), layout.dims())
+        };
+    }
+    match &*storage {
+        Storage::Cpu(CpuStorage::F32(values)) => ordered!(values),
+        Storage::Cpu(CpuStorage::F64(values)) => ordered!(values),
+        Storage::Cpu(CpuStorage::I64(values)) => ordered!(values),
+        Storage::Cpu(CpuStorage::U32(values)) => ordered!(values),
+        Storage::Cpu(CpuStorage::U8(values)) => ordered!(values),
+        _ => Ok(raw.contiguous()?),
+    }
 }
 
 #[cfg(test)]
@@ -343,7 +367,7 @@ pub(crate) fn is_float(dtype: DType) -> bool {
 
 /// Reads the values of a CPU tensor of type `T` as one slice; copies first if they do not lie in order.
 pub(crate) fn with_slice<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
-    let raw = raw.contiguous()?;
+    let raw = contiguous(raw)?;
     let (storage, layout) = raw.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else {
         return Err(Error::bug("a CPU kernel was given a tensor that is elsewhere"));

@@ -11,6 +11,8 @@ mod elementary;
 pub mod map;
 pub mod matmul;
 pub mod norm;
+pub mod normal;
+pub mod order;
 pub mod pick;
 pub mod pool;
 pub mod real;

@@ -9,8 +9,12 @@ use super::map::build;
 use super::real::Real;
 
 const LANES: usize = 16;
+/// Lanes of a block, as many as keep the adders busy.
+const WIDE: usize = 4 * LANES;
+/// Values that make a parallel task worth its start.
+const CHUNK: usize = 16 * 1024;
 /// A block is summed in the type itself, lane by lane; blocks are added in f64.
-const BLOCK: usize = 256;
+const BLOCK: usize = 1024;
 
 /// The sum of the values, in f64 across blocks.
 pub fn sum_slice<T: Real>(x: &[T]) -> f64 {
@@ -33,28 +37,32 @@ multiversion! {
 
 #[inline(always)]
 fn sum_row<T: Real>(x: &[T]) -> f64 {
-    let mut sum = 0.0;
-    for block in x.chunks(BLOCK) {
-        let mut lanes = [T::ZERO; LANES];
-        let mut chunks = block.chunks_exact(LANES);
-        for chunk in chunks.by_ref() {
-            for (lane, v) in lanes.iter_mut().zip(chunk) {
-                *lane += *v;
-            }
-        }
-        for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+    if x.len() < WIDE {
+        return sum_block::<T, LANES>(x).to_f64();
+    }
+    x.chunks(BLOCK).map(|block| sum_block::<T, WIDE>(block).to_f64()).sum()
+}
+
+#[inline(always)]
+fn sum_block<T: Real, const WIDTH: usize>(block: &[T]) -> T {
+    let mut lanes = [T::ZERO; WIDTH];
+    let mut chunks = block.chunks_exact(WIDTH);
+    for chunk in chunks.by_ref() {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
             *lane += *v;
         }
-        let mut width = LANES;
-        while width > 1 {
-            width /= 2;
-            for i in 0..width {
-                lanes[i] += lanes[i + width];
-            }
-        }
-        sum += lanes[0].to_f64();
     }
-    sum
+    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane += *v;
+    }
+    let mut width = WIDTH;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+    }
+    lanes[0]
 }
 
 /// Sums of `[outer, length, inner]` over `length`: `[outer, inner]`.
@@ -106,19 +114,20 @@ multiversion! {
 #[inline(always)]
 fn first_of_largest<T: Real>(row: &[T]) -> u32 {
     let mut lanes = [T::NEG_INFINITY; LANES];
-    let mut nans = [false; LANES];
+    // A NaN, once one was met.
+    let mut odd = [T::ZERO; LANES];
     let mut chunks = row.chunks_exact(LANES);
     for chunk in chunks.by_ref() {
-        for ((lane, nan), &v) in lanes.iter_mut().zip(&mut nans).zip(chunk) {
+        for ((lane, odd), &v) in lanes.iter_mut().zip(&mut odd).zip(chunk) {
             *lane = if v > *lane { v } else { *lane };
-            *nan |= v.is_nan();
+            *odd = if v.is_nan() { v } else { *odd };
         }
     }
-    for ((lane, nan), &v) in lanes.iter_mut().zip(&mut nans).zip(chunks.remainder()) {
+    for ((lane, odd), &v) in lanes.iter_mut().zip(&mut odd).zip(chunks.remainder()) {
         *lane = if v > *lane { v } else { *lane };
-        *nan |= v.is_nan();
+        *odd = if v.is_nan() { v } else { *odd };
     }
-    if nans.contains(&true) {
+    if odd.iter().any(|odd| odd.is_nan()) {
         return row.iter().position(|v| v.is_nan()).unwrap_or(0) as u32;
     }
     let mut width = LANES;
@@ -167,6 +176,71 @@ pub fn argmax<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Ve
     })
 }
 
+multiversion! {
+    fn max_of_rows[T: Real](x: &[T], length: usize, out: &mut [MaybeUninit<T>]) {
+        for (out, row) in out.iter_mut().zip(x.chunks_exact(length)) {
+            out.write(max_row(row));
+        }
+    }
+}
+
+/// The larger of both, NaN if one is.
+#[inline(always)]
+fn larger<T: Real>(a: T, b: T) -> T {
+    if a >= b || a.is_nan() { a } else { b }
+}
+
+/// The largest value, or NaN if there is one.
+#[inline(always)]
+fn max_row<T: Real>(row: &[T]) -> T {
+    let mut lanes = [T::NEG_INFINITY; LANES];
+    let mut chunks = row.chunks_exact(LANES);
+    for chunk in chunks.by_ref() {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, v);
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = larger(*lane, v);
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = larger(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
+}
+
+/// The largest value of each line over `length`, NaN where there is one: `[outer, inner]`.
+pub fn max<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Vec<T> {
+    if inner == 1 {
+        return build(outer, ((1 << 14) / length.max(1)).max(1), |start, out| {
+            let rows = out.len();
+            max_of_rows(&x[start * length..][..rows * length], length, out);
+        });
+    }
+    build(outer * inner, ((1 << 14) / length.max(1)).max(1), |start, out| {
+        for (i, out) in out.iter_mut().enumerate() {
+            let (o, k) = ((start + i) / inner, (start + i) % inner);
+            let line = (0..length).map(|l| x[(o * length + l) * inner + k]);
+            out.write(line.fold(T::NEG_INFINITY, larger));
+        }
+    })
+}
+
+/// Places along lines, `[outer, inner]`, as places among all values of `[outer, length, inner]`.
+pub fn flat_places(places: &mut [u32], length: usize, inner: usize) {
+    places.par_iter_mut().with_min_len(CHUNK).enumerate().for_each(|(i, place)| {
+        *place = if inner == 1 {
+            (i * length) as u32 + *place
+        } else {
+            ((i / inner * length + *place as usize) * inner + i % inner) as u32
+        };
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,5 +269,9 @@ mod tests {
         row[90] = f32::NAN;
         assert_eq!(argmax(&row, 1, 100, 1), [90]);
         assert_eq!(argmax(&[f32::NEG_INFINITY; 3], 1, 3, 1), [0]);
+        assert_eq!(max(&row[..50], 2, 25, 1), [1.0, 3.0]);
+        assert!(max(&row, 1, 100, 1)[0].is_nan() && max(&row, 1, 50, 2)[0].is_nan());
+        assert_eq!(max(&row, 1, 50, 2)[1], f32::INFINITY);
+        assert_eq!(max(&[f32::NEG_INFINITY; 6], 2, 3, 1), [f32::NEG_INFINITY; 2]);
     }
 }

@@ -42,19 +42,21 @@ multiversion! {
 /// exp(x - top) for each value, and their sum.
 #[inline(always)]
 fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T]) -> f64 {
-    for (e, &x) in line.iter_mut().zip(row) {
-        *e = (x - top).exp();
-    }
     let mut sum = 0.0;
-    for block in line.chunks(BLOCK) {
+    for (line, row) in line.chunks_mut(BLOCK).zip(row.chunks(BLOCK)) {
         let mut lanes = [T::ZERO; LANES];
-        let mut chunks = block.chunks_exact(LANES);
-        for chunk in chunks.by_ref() {
-            for (lane, v) in lanes.iter_mut().zip(chunk) {
-                *lane += *v;
+        let (mut line, mut row) = (line.chunks_exact_mut(LANES), row.chunks_exact(LANES));
+        for (line, row) in line.by_ref().zip(row.by_ref()) {
+            for ((lane, e), &x) in lanes.iter_mut().zip(line).zip(row) {
+                *e = (x - top).exp();
+                *lane += *e;
             }
         }
-        for v in lanes.iter().chain(chunks.remainder()) {
+        for (e, &x) in line.into_remainder().iter_mut().zip(row.remainder()) {
+            *e = (x - top).exp();
+            sum += e.to_f64();
+        }
+        for v in lanes {
             sum += v.to_f64();
         }
     }
@@ -64,8 +66,8 @@ fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T]) -> f64 {
 /// The largest value. A NaN is passed over, and makes the sum of exponentials NaN.
 #[inline(always)]
 fn top<T: Real>(row: &[T]) -> T {
-    let mut lanes = [T::NEG_INFINITY; LANES];
-    let mut chunks = row.chunks_exact(LANES);
+    let mut lanes = [T::NEG_INFINITY; 4 * LANES];
+    let mut chunks = row.chunks_exact(4 * LANES);
     for chunk in chunks.by_ref() {
         for (lane, &v) in lanes.iter_mut().zip(chunk) {
             *lane = if v > *lane { v } else { *lane };

@@ -9,13 +9,12 @@ use crate::tensor::cpu::matmul::{Walk, matmul};
 use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
-use crate::tensor::value::{Raw, from_cpu};
+use crate::tensor::value::{Raw, contiguous, from_cpu};
 
 fn on_cpu(a: &Raw, b: &Raw, dims: &[usize]) -> Result<Raw> {
     let (a_turned, b_turned) = (turned(a), turned(b));
     // Neither in order nor turned: put in order first.
-    let (a, b) =
-        (if a_turned { a.clone() } else { a.contiguous()? }, if b_turned { b.clone() } else { b.contiguous()? });
+    let (a, b) = (if a_turned { a.clone() } else { contiguous(a)? }, if b_turned { b.clone() } else { contiguous(b)? });
     let (m, k, n) = (a.dim(a.rank() - 2)?, a.dim(a.rank() - 1)?, b.dim(b.rank() - 1)?);
     let walk =
         |rows, columns, turned| if turned { Walk { row: 1, column: rows } } else { Walk { row: columns, column: 1 } };

@@ -5,7 +5,7 @@ use crate::tensor::Tensor;
 use crate::tensor::cpu::norm;
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::{operator_keeping_output, recording, vjp};
+use crate::tensor::grad::{fused, operator_keeping_output, vjp};
 use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
 
 /// What follows a norm in the same pass over memory.
@@ -83,8 +83,8 @@ impl Tensor {
         let (gamma, beta) = (affine("gamma", gamma, n, c)?, affine("beta", beta, n, c)?);
         let shape = norm::Planes { n, c, hw: h * w };
         let slope = activation.slope();
-        let fused = on_gpu!(self, cuda::batch_norm(self.raw(), gamma.raw(), beta.raw(), epsilon, slope, shape));
-        if (!self.on_cpu() && fused.is_none()) || gamma.dims() != beta.dims() {
+        let by_gpu = on_gpu!(self, cuda::batch_norm(self.raw(), gamma.raw(), beta.raw(), epsilon, slope, shape));
+        if (!self.on_cpu() && by_gpu.is_none()) || gamma.dims() != beta.dims() {
             return composite(self, &gamma, &beta, epsilon, activation);
         }
         let on_cpu = || {
@@ -94,18 +94,20 @@ impl Tensor {
                 Ok((from_cpu(y, self.dims())?, from_cpu(mean, &[c])?, from_cpu(variance, &[c])?))
             }))))
         };
-        let (value, mean, variance) = fused.unwrap_or_else(on_cpu)?;
+        let (value, mean, variance) = by_gpu.unwrap_or_else(on_cpu)?;
         let (mean, variance) = (Tensor::from_raw(mean), Tensor::from_raw(variance));
         let (x, ga, be, mu, var) = (self.clone(), gamma.clone(), beta.clone(), mean.clone(), variance.clone());
         let output = operator_keeping_output("batch_norm", value, &[self, &gamma, &beta], move |incoming| {
-            if recording() {
-                // The fused pass is first order only: state the same function in operators and differentiate that.
-                let inputs = [x.alias(), ga.alias(), be.alias()];
-                let y = composite(&inputs[0], &inputs[1], &inputs[2], epsilon, activation)?.output;
-                return vjp(&y, incoming.grad, &inputs.iter().collect::<Vec<_>>(), true);
-            }
+            // The fused pass is first order only: for more the same function is stated in operators.
+            let tied = |grads: Vec<Raw>| {
+                let again = move |inputs: &[Tensor]| {
+                    let y = composite(&inputs[0], &inputs[1], &inputs[2], epsilon, activation)?.output;
+                    vjp(&y, &inputs[3], &inputs[..3].iter().collect::<Vec<_>>(), true)
+                };
+                fused("batch_norm_back", grads, &[&x, &ga, &be, incoming.grad], again).into_iter().map(Some).collect()
+            };
             let y = incoming.output()?;
-            let fused: Option<Result<[Raw; 3]>> = on_gpu!(
+            let on_gpu: Option<Result<[Raw; 3]>> = on_gpu!(
                 x,
                 cuda::batch_norm_back(
                     x.raw(),
@@ -119,8 +121,8 @@ impl Tensor {
                     shape
                 )
             );
-            if let Some(grads) = fused {
-                return Ok(grads?.into_iter().map(|raw| Some(Tensor::from_raw(raw))).collect());
+            if let Some(grads) = on_gpu {
+                return Ok(tied(grads?.to_vec()));
             }
             let (dx, dg, db) = typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(y.raw(), |ys| with_slice::<T, _>(incoming.grad.raw(), |gs| {
                 with_slice::<T, _>(ga.raw(), |gas| with_slice::<T, _>(mu.raw(), |mus| with_slice::<T, _>(var.raw(), |vars| {
@@ -128,7 +130,7 @@ impl Tensor {
                     Ok((from_cpu(dx, x.dims())?, from_cpu(dg, ga.dims())?, from_cpu(db, ga.dims())?))
                 })))
             }))))?;
-            Ok([dx, dg, db].into_iter().map(|raw| Some(Tensor::from_raw(raw))).collect())
+            Ok(tied(vec![dx, dg, db]))
         });
         Ok(BatchNorm { output, mean, variance })
     }

@@ -95,10 +95,22 @@ impl Tensor {
 
     /// The largest value along `dim`, which goes. The gradient goes to the first of equals.
     pub fn max(&self, dim: usize) -> Result<Tensor> {
+        let (outer, length, inner) = self.around(dim)?;
+        if self.on_cpu() {
+            let mut kept = self.dims().to_vec();
+            kept.remove(dim);
+            let value = typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(reduce::max(x, outer, length, inner), &kept)))?;
+            let (x, own) = (self.detach(), self.dims().to_vec());
+            return Ok(operator("max", value, &[self], move |incoming| {
+                let mut places = x.argmax(dim)?.to_u32s()?;
+                reduce::flat_places(&mut places, length, inner);
+                let places = Tensor::from_u32s(places, incoming.grad.dims(), x.device())?;
+                Ok(vec![Some(incoming.grad.add_flat(&places, &own)?)])
+            }));
+        }
         let places = self.argmax(dim)?;
         #[cfg(feature = "cuda")]
         if self.has_kernels() {
-            let (_, length, inner) = self.around(dim)?;
             return self.take_flat(&Tensor::from_raw(cuda::flat_places(places.raw(), length, inner)?));
         }
         self.take_along(dim, &places)
