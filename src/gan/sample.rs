@@ -16,6 +16,8 @@ pub struct Samples {
     pub images: Images,
     /// What each was asked to be; all 0 for a GAN without classes.
     pub labels: Vec<u32>,
+    /// The names of the classes that labels are numbers of; empty for a GAN without classes.
+    pub classes: Vec<String>,
     /// The latent of each, `[n, z_dim]`.
     pub z: Tensor,
 }
@@ -105,7 +107,8 @@ impl Gan {
         let mixture =
             Tensor::from_u32s(labels.to_vec(), &[labels.len()], self.device())?.one_hot(self.classes().len())?;
         let z = self.rows(z)?;
-        Ok(Samples { images: self.render(generator, &z, &mixture, stop)?, labels: labels.to_vec(), z })
+        let classes = if self.conditional() { self.classes().to_vec() } else { Vec::new() };
+        Ok(Samples { images: self.render(generator, &z, &mixture, stop)?, labels: labels.to_vec(), classes, z })
     }
 
     /// The images of the latents `z` `[n, z_dim]` and the mixtures of classes `mixtures` `[n, classes]`.

@@ -448,7 +448,8 @@ fn along_of(gan: &gan::Gan, options: AlongOptions) -> crate::Result<Along> {
 /// Images to be judged, and what they are said to be.
 fn images_of(ctx: &NativeCallContext, gan: &gan::Gan, images: &Dynamic) -> Fallible<(Images, Option<Vec<u32>>)> {
     if let Some(samples) = images.read_lock::<Samples>() {
-        return Ok((samples.0.images.clone(), Some(samples.0.labels.clone())));
+        let labels = (samples.0.classes == gan.classes()).then(|| samples.0.labels.clone());
+        return Ok((samples.0.images.clone(), labels));
     }
     if let Some(data) = images.read_lock::<Dataset>() {
         // Classes of another set would be other classes under the same numbers.

@@ -263,12 +263,10 @@ fn features_of(ctx: &NativeCallContext, tensor: &Tensor) -> Fallible<Features> {
 /// What a GAN makes, as much of it as was asked for.
 pub(super) fn fakes_of(gan: &gan::Gan, data: &Labelled, asked: &Asked, stop: &Stop) -> crate::Result<Fakes> {
     let samples = gan.sample_evenly(asked.n, asked.options.seed, stop)?;
-    let mut fakes = Fakes::of(samples.images);
+    let mut fakes = Fakes { labels: labels_of(&samples, asked), ..Fakes::of(samples.images) };
     if !asked.options.quantize {
         fakes.unrounded = Some(metric::unrounded(&gan.sampling(stop)?, &samples.z, &samples.labels, stop)?);
     }
-    // Clusters that a GAN was asked for are no classes of the data.
-    fakes.labels = (gan.conditional() && gan.classes() == asked.real.classes()).then_some(samples.labels);
     if asked.needs.contains(&Need::Generator) {
         fakes.generator = Some(Box::new(gan.sampling(stop)?));
     }
@@ -279,6 +277,12 @@ pub(super) fn fakes_of(gan: &gan::Gan, data: &Labelled, asked: &Asked, stop: &St
         fakes.train = Some(metric::learned_from(data, gan.conditional())?);
     }
     Ok(fakes)
+}
+
+/// The labels of samples, unless they are of other classes than the data's: clusters, or none.
+fn labels_of(samples: &gan::Samples, asked: &Asked) -> Option<Vec<u32>> {
+    let same = !samples.classes.is_empty() && samples.classes == asked.real.classes();
+    same.then(|| samples.labels.clone())
 }
 
 fn fakes(ctx: &NativeCallContext, fake: &Dynamic, asked: &Asked) -> Fallible<Fakes> {
@@ -293,7 +297,7 @@ fn fakes(ctx: &NativeCallContext, fake: &Dynamic, asked: &Asked) -> Fallible<Fak
                 .help("give the GAN itself, or its images as a tensor"))
             .at(ctx);
         }
-        return Ok(Fakes { labels: Some(samples.0.labels.clone()), ..Fakes::of(samples.0.images.clone()) });
+        return Ok(Fakes { labels: labels_of(&samples.0, asked), ..Fakes::of(samples.0.images.clone()) });
     }
     if let Some(images) = fake.read_lock::<Tensor>() {
         let unrounded = if asked.options.quantize { None } else { Some(images.clamp(0., 1.).at(ctx)?) };
