@@ -53,6 +53,11 @@ impl RustCell {
         }
         let call = json!({ "call": name, "track": true, "wanted": wanted });
         let answer = self.ask(name, call, &values, caller, &device)?;
+        if let (Some(gradient), Some(change)) =
+            (answer.message["slopes"][0].as_f64(), answer.message["slopes"][1].as_f64())
+        {
+            warn(name, gradient, change, caller);
+        }
         let freed = answer.freed;
         let graph = answer.message["graph"].as_u64().map(|number| Arc::new(Graph { number, freed }));
         let attached: Vec<bool> = answer.message["attached"]
@@ -144,6 +149,22 @@ impl RustCell {
                 Ok(grads.into_iter().cloned().map(Some).collect())
             }))
         })
+    }
+}
+
+/// Says that Candle's gradient of a function is not its slope.
+fn warn(name: &str, gradient: f64, change: f64, caller: &Caller) {
+    for line in [
+        format!(
+            "warning: Candle's gradient of `rust::{name}` is not its slope: in a direction where it is {gradient:.4}, \
+             the function changes by {change:.4}"
+        ),
+        "help: Candle 0.11 is wrong on `max_pool2d`, `upsample_nearest2d` of a tensor used elsewhere too, `avg_pool2d` of \
+         sizes that do not divide, `scatter` and `conv1d`, and leaves out fused operators (`softmax_last_dim`, `layer_norm`); \
+         write it with others, or give it `#[export(vjp = name)]`. Where it detaches on purpose nothing is wrong"
+            .to_string(),
+    ] {
+        caller.watch.err(&line);
     }
 }
 

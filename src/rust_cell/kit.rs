@@ -40,6 +40,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("prelude/Cargo.toml", include_str!("../../kernel/rust_cell/prelude/Cargo.toml")),
     ("prelude/Cargo.lock", include_str!("../../kernel/rust_cell/prelude/Cargo.lock")),
     ("prelude/src/lib.rs", include_str!("../../kernel/rust_cell/prelude/src/lib.rs")),
+    ("prelude/src/check.rs", include_str!("../../kernel/rust_cell/prelude/src/check.rs")),
     ("prelude/src/value.rs", include_str!("../../kernel/rust_cell/prelude/src/value.rs")),
     ("prelude/src/convert.rs", include_str!("../../kernel/rust_cell/prelude/src/convert.rs")),
     ("prelude/src/exports.rs", include_str!("../../kernel/rust_cell/prelude/src/exports.rs")),

@@ -170,6 +170,38 @@ rust::sum(tensor::from([1, 2]))
 }
 
 #[test]
+fn a_gradient_of_candle_that_is_not_the_slope_is_told() {
+    let cells = "\
+%%rust
+#[export]
+fn pooled(x: &Tensor) -> Result<Tensor> { println!(\"once\"); x.sqr()?.max_pool2d(2) }
+#[export]
+fn skipped(x: &Tensor) -> Result<Tensor> { x.upsample_nearest2d(4, 4)?.sqr()?.avg_pool2d(2)? + x.sqr()? }
+#[export]
+fn right(x: &Tensor) -> Result<Tensor> { x.sqr()? + x.upsample_nearest2d(4, 4)?.sqr()?.avg_pool2d(2)? }
+#[export]
+fn smooth(x: &Tensor, by: f64) -> Result<Tensor> { (x.tanh()? * by)?.exp()?.avg_pool2d(2) }
+#[export]
+fn kinked(x: &Tensor) -> Result<Tensor> { x.zeros_like()?.mul(x)?.relu() }
+
+let x = tensor::from([[[[1, 2], [4, 8]]]]).track();
+print(grad(rust::pooled(x).sum(), x).shape)
+print(grad(rust::pooled(x).sum(), x).shape)
+print(grad(rust::skipped(x).sum(), x).shape)
+print(grad(rust::right(x).sum(), x).shape)
+print(grad(rust::smooth(x, 0.5).sum(), x).shape)
+print(grad(rust::kinked(x).sum(), x).shape)
+";
+    let Some(said) = typed(cells) else { return };
+    // At its first gradient, and only of those that are wrong; what a function prints is not printed more often.
+    assert_eq!(said.matches("warning: Candle's gradient of `rust::").count(), 2, "{said}");
+    assert!(said.contains("warning: Candle's gradient of `rust::pooled` is not its slope"), "{said}");
+    assert!(said.contains("warning: Candle's gradient of `rust::skipped` is not its slope"), "{said}");
+    assert_eq!(said.matches("once").count(), 3, "{said}"); // The cell itself is shown once.
+    assert!(!said.contains("error"), "{said}");
+}
+
+#[test]
 fn scripts_have_rust_in_files_and_in_themselves() {
     let Some(cache) = cache() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -42,6 +42,9 @@ const CALL: &str = "/// Calls a Rust function that a cell has exported: what `ru
 /// slice with its `Shape`), numbers, strings, `true`, `false`, lists and maps of these. Made of Candle's operators it can be
 /// differentiated once; with `#[export(vjp = name)]` its gradient is what the exported function `name` gives.
 ///
+/// A few operators of Candle have a wrong gradient, or none. So at the first gradient of a function Candle's is held against
+/// differences of what the function gives, for which it runs five times more, and a warning says where they are not the same.
+///
 /// ```rhai
 /// let y = 4.0;
 /// if false { y = rust::apply(\"halve\", 8.0); }

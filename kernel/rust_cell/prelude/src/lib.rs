@@ -5,9 +5,11 @@
 //!
 //! - [`value`] is what crosses the line, [`convert`] what a function may take and give;
 //! - [`exports`] is the list of functions, filled by `#[export]` when a cell is loaded;
+//! - [`check`] holds the gradients of functions against differences;
 //! - [`memory`] holds the tensors that cross, [`line`] the messages;
 //! - [`panics`] keeps what a panic said.
 
+mod check;
 mod convert;
 mod exports;
 mod line;

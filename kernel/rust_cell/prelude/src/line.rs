@@ -1,6 +1,6 @@
 //! The line on which calls come in: messages of JSON, each behind its length, and tensors in memory beside them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 use serde_json::{Value as Json, json};
 
+use crate::check::Seen;
 use crate::convert::Arguments;
 use crate::exports;
-use crate::memory::{ALIGN, Ours, Theirs};
+use crate::memory::{ALIGN, Ours, Theirs, spread};
 use crate::panics;
-use crate::value::{Array, Value, first_line};
+use crate::value::{Array, Value, arrays_mut, arrays_of, first_line};
 
 /// Deep graphs are walked by recursion.
 const STACK: usize = 256 << 20;
@@ -28,7 +29,7 @@ pub fn open(path: PathBuf) {
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let Ok(said) = Said::new(&folder) else { return };
         let ours = Ours::new(&folder);
-        let mut line = Line { stream, folder, theirs: Theirs::default(), ours, said, graphs: HashMap::new(), next: 0 };
+        let mut line = Line { stream, folder, theirs: Theirs::default(), ours, said, graphs: HashMap::new(), next: 0, checked: HashSet::new() };
         while line.answer().is_some() {}
     };
     // Without the thread calls are refused by the other side, which waits in vain for the line.
@@ -42,6 +43,8 @@ fn keep_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        // One heap for all threads: that of another thread holds 64 MB at most, and what does not fit is asked for anew.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
@@ -80,6 +83,8 @@ struct Line {
     said: Said,
     graphs: HashMap<u64, Graph>,
     next: u64,
+    /// The functions whose gradient was held against differences.
+    checked: HashSet<usize>,
 }
 
 impl Line {
@@ -158,6 +163,17 @@ impl Line {
             let tensors = outputs.iter().map(|array| array.tensor().cloned()).collect::<Result<Vec<_>, _>>()?;
             let attached: Vec<bool> = tensors.iter().map(Tensor::track_op).collect();
             if attached.contains(&true) {
+                if self.checked.insert(export.call as usize) {
+                    let outputs: Vec<_> = tensors.iter().cloned().zip(attached.iter().copied()).collect();
+                    let seen =
+                        Seen { call: export.call, values: &values, wanted: &wanted, variables: &variables, outputs: &outputs };
+                    // What the function prints again was said.
+                    let before = self.said.length();
+                    if let Some((gradient, change)) = seen.fault() {
+                        answer["slopes"] = json!([gradient, change]);
+                    }
+                    self.said.cut(before);
+                }
                 self.next += 1;
                 self.graphs.insert(self.next, Graph { variables, outputs: tensors });
                 answer["graph"] = self.next.into();
@@ -265,7 +281,7 @@ impl Line {
                 let length = array.elements() * array.dtype().size_in_bytes();
                 let (at, place) = self.ours.next(length)?;
                 match array.bytes() {
-                    Some(bytes) => place.copy_from_slice(bytes),
+                    Some(bytes) => spread(bytes, place),
                     None => copy(array.tensor()?, place)?,
                 }
                 json!({ "tensor": [array.dtype().as_str(), array.dims(), at] })
@@ -290,7 +306,7 @@ fn copy(tensor: &Tensor, place: &mut [u8]) -> Result<(), String> {
             // SAFETY: numbers have no padding, and a byte may lie anywhere.
             let bytes =
                 unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), std::mem::size_of_val(values)) };
-            place.copy_from_slice(bytes);
+            spread(bytes, place);
             Ok(())
         }};
     }
@@ -301,25 +317,6 @@ fn copy(tensor: &Tensor, place: &mut [u8]) -> Result<(), String> {
         CpuStorage::U32(values) => copied!(values),
         CpuStorage::U8(values) => copied!(values),
         _ => Err("gave a tensor of a type that Rhai does not take".into()),
-    }
-}
-
-/// The tensors of a value, in order.
-fn arrays_of<'a>(value: &'a Value, into: &mut Vec<&'a Array>) {
-    match value {
-        Value::Array(array) => into.push(array),
-        Value::List(items) => items.iter().for_each(|item| arrays_of(item, into)),
-        Value::Map(map) => map.values().for_each(|item| arrays_of(item, into)),
-        _ => {}
-    }
-}
-
-fn arrays_mut(value: &mut Value, visit: &mut impl FnMut(&mut Array) -> Result<(), String>) -> Result<(), String> {
-    match value {
-        Value::Array(array) => visit(array),
-        Value::List(items) => items.iter_mut().try_for_each(|item| arrays_mut(item, visit)),
-        Value::Map(map) => map.values_mut().try_for_each(|item| arrays_mut(item, visit)),
-        _ => Ok(()),
     }
 }
 
@@ -355,6 +352,18 @@ impl Said {
         let _ = std::io::stdout().flush();
         // SAFETY: both are open.
         unsafe { libc::dup2(self.file.as_raw_fd(), 1) };
+    }
+
+    /// How much was printed.
+    fn length(&self) -> u64 {
+        let _ = std::io::stdout().flush();
+        self.file.metadata().map_or(0, |about| about.len())
+    }
+
+    /// Forgets what was printed after so much.
+    fn cut(&self, length: u64) {
+        let _ = std::io::stdout().flush();
+        let _ = self.file.set_len(length);
     }
 
     fn end(&mut self) -> String {

@@ -4,10 +4,13 @@
 //! a larger one under the next number.
 
 use std::fs::{File, OpenOptions};
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use candle_core::WithDType;
 use memmap2::{Mmap, MmapMut};
+use rayon::prelude::*;
 
 /// Numbers begin at multiples of this, so that every type can be read where it lies.
 pub const ALIGN: usize = 64;
@@ -139,5 +142,39 @@ impl Ours {
     /// The number of the file, and its size.
     pub fn place(&self) -> (u64, usize) {
         (self.number, self.map.as_ref().map_or(0, |map| map.len()))
+    }
+}
+
+/// Numbers that lie in memory, in a `Vec` of their own.
+pub fn numbers<T: WithDType>(bytes: &[u8]) -> Vec<T> {
+    let count = bytes.len() / size_of::<T>();
+    let mut numbers: Vec<T> = Vec::with_capacity(count);
+    // SAFETY: there is room for so many numbers, whose bytes may be any, and all of them are written before they count.
+    unsafe {
+        let place = numbers.spare_capacity_mut();
+        let place = std::slice::from_raw_parts_mut(place.as_mut_ptr().cast(), count * size_of::<T>());
+        spread_to(&bytes[..place.len()], place);
+        numbers.set_len(count);
+    }
+    numbers
+}
+
+/// Copies bytes to as many.
+pub fn spread(from: &[u8], to: &mut [u8]) {
+    // SAFETY: nothing but bytes is written there.
+    let to = unsafe { std::slice::from_raw_parts_mut(to.as_mut_ptr().cast(), to.len()) };
+    spread_to(from, to);
+}
+
+/// Copies bytes, many of them on several threads: one alone does not fill the memory's bandwidth.
+fn spread_to(from: &[u8], to: &mut [MaybeUninit<u8>]) {
+    const PART: usize = 1 << 20;
+    let copy = |(to, from): (&mut [MaybeUninit<u8>], &[u8])| {
+        to.write_copy_of_slice(from);
+    };
+    if from.len() <= 2 * PART {
+        copy((to, from));
+    } else {
+        to.par_chunks_mut(PART).zip(from.par_chunks(PART)).for_each(copy);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::Map;
-use crate::memory::Bytes;
+use crate::memory::{Bytes, numbers};
 
 /// A value of Rhai.
 #[derive(Debug, Clone)]
@@ -46,6 +46,21 @@ impl Value {
             Value::Shape(dims) => format!("a shape {dims:?}"),
         }
     }
+}
+
+/// A tensor or a variable of numbers that lie in memory.
+macro_rules! of_numbers {
+    ($kind:ident, $bytes:expr, $dtype:expr, $dims:expr) => {{
+        let dims: &[usize] = $dims;
+        match $dtype {
+            DType::F32 => $kind::from_vec(numbers::<f32>($bytes), dims, &Device::Cpu),
+            DType::F64 => $kind::from_vec(numbers::<f64>($bytes), dims, &Device::Cpu),
+            DType::I64 => $kind::from_vec(numbers::<i64>($bytes), dims, &Device::Cpu),
+            DType::U32 => $kind::from_vec(numbers::<u32>($bytes), dims, &Device::Cpu),
+            DType::U8 => $kind::from_vec(numbers::<u8>($bytes), dims, &Device::Cpu),
+            dtype => Err(candle_core::Error::UnsupportedDTypeForOp(dtype, "what Rhai gives")),
+        }
+    }};
 }
 
 /// A tensor: numbers in memory, a Candle tensor once someone asks for one.
@@ -94,7 +109,11 @@ impl Array {
 
     /// Makes the tensor a variable: what Candle computes from it can be differentiated.
     pub(crate) fn track(&mut self) -> Result<(), String> {
-        let variable = Var::from_tensor(self.tensor()?).map_err(first_line)?;
+        let variable = match self.bytes() {
+            Some(bytes) => of_numbers!(Var, bytes, self.dtype, &self.dims),
+            None => Var::from_tensor(self.tensor()?),
+        }
+        .map_err(first_line)?;
         self.tensor = OnceLock::from(variable.as_tensor().clone());
         self.variable = Some(variable);
         Ok(())
@@ -115,8 +134,31 @@ impl Array {
             return Ok(tensor);
         }
         let bytes = self.bytes().ok_or("a tensor without values")?;
-        let tensor = Tensor::from_raw_buffer(bytes, self.dtype, &self.dims, &Device::Cpu).map_err(first_line)?;
+        let tensor = of_numbers!(Tensor, bytes, self.dtype, &self.dims).map_err(first_line)?;
         Ok(self.tensor.get_or_init(|| tensor))
+    }
+}
+
+/// The tensors of a value, in order.
+pub(crate) fn arrays_of<'a>(value: &'a Value, into: &mut Vec<&'a Array>) {
+    match value {
+        Value::Array(array) => into.push(array),
+        Value::List(items) => items.iter().for_each(|item| arrays_of(item, into)),
+        Value::Map(map) => map.values().for_each(|item| arrays_of(item, into)),
+        _ => {}
+    }
+}
+
+/// Visits the tensors of a value, in order.
+pub(crate) fn arrays_mut(
+    value: &mut Value,
+    visit: &mut impl FnMut(&mut Array) -> Result<(), String>,
+) -> Result<(), String> {
+    match value {
+        Value::Array(array) => visit(array),
+        Value::List(items) => items.iter_mut().try_for_each(|item| arrays_mut(item, visit)),
+        Value::Map(map) => map.values_mut().try_for_each(|item| arrays_mut(item, visit)),
+        _ => Ok(()),
     }
 }
 
