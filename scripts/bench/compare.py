@@ -1,6 +1,6 @@
 """Measures ours beside PyTorch, torch-fidelity and prdc on the same work, in turn, and writes the tables of RESULTS.md.
 
-python compare.py FEWLAB [--rounds 3] [--only steps,operators,script,heads,growth] [--prefix "chrt -f 5"]
+python compare.py FEWLAB [--rounds 3] [--only steps,operators,script,loop,heads,growth] [--prefix "chrt -f 5"]
 
 Ratios are ours to the peer's: below 1 ours is faster or smaller. Every measurement is a process of its own; rounds alternate,
 so that a slow minute of the machine hits all alike. Of PyTorch's two layouts the faster one counts.
@@ -108,6 +108,14 @@ class Bench:
     def script(self):
         yield from self.pairs("µs", [self.ours("script.rhai"), shlex.split(self.args.prefix) + [sys.executable, str(HERE / "script.py")]])
 
+    def loop(self):
+        yield "| | in a script, ms | `gan::train`, ms | ratio |"
+        yield "|---|--:|--:|--:|"
+        for channels in (32, 64):
+            seen = self.lines([self.ours("loop.rhai", f"channels={channels}", "steps=12")])
+            (script,), (builtin,) = seen["script"], seen["builtin"]
+            yield f"| GAN step, {channels} channels | {script:.4g} | {builtin:.4g} | {script / builtin:.3f} |"
+
     def heads(self):
         yield from self.pairs("s", [self.ours("heads.rhai"), self.peer("heads.py")])
 
@@ -125,6 +133,16 @@ class Bench:
                 work = (value / first[0]) ** (2 if what == "channels" else 1)
                 rows.append((what, work, seconds / first[1], peak))
                 yield f"| {value} {what} | {work:.0f} | {seconds:.3f} | {seconds / first[1]:.1f} | {peak:.0f} |"
+        first = None
+        for trials in (8, 32, 128, 512):
+            study = [self.args.fewlab, "study", "run", str(HERE / "growth_trial.rhai"), "--grid", "x=" + ",".join(map(str, range(trials)))]
+            study += ["--seeds", "1", "--metric", "value", "--root", os.path.join(self.folder, f"studies-{trials}")]
+            begun = time.perf_counter()
+            _, peak = run(shlex.split(self.args.prefix) + study)
+            seconds = time.perf_counter() - begun
+            first = first or seconds
+            rows.append(("trials", trials / 8, seconds / first, peak))
+            yield f"| {trials} trials | {trials / 8:.0f} | {seconds:.3f} | {seconds / first:.1f} | {peak:.0f} |"
         table = os.path.join(self.folder, "growth.csv")
         pathlib.Path(table).write_text("\n".join(f"{what},{work},{times},{peak}" for what, work, times, peak in rows))
         picture = HERE / "growth.svg"
@@ -141,6 +159,7 @@ def machine():
 
 TITLES = {
     "steps": "Whole steps", "operators": "Single operators", "script": "A native function called from a script",
+    "loop": "A training loop written in a script",
     "heads": "Heads of the metrics, 10,000 + 10,000 images, 2048 dimensions", "growth": "Growth",
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures ours beside the peers on the same work, in turn, on this machine, and writes scripts/bench/RESULTS.md.
-#   scripts/bench/run.sh [--only steps,operators,script,heads,growth] [--rounds 3]
+#   scripts/bench/run.sh [--only steps,operators,script,loop,heads,growth] [--rounds 3]
 # PYTHON names a python with torch, torchvision, torch-fidelity, prdc and scipy; without it one is made under target/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -8,6 +8,11 @@ torch.set_num_threads(2)
 a, b, m, n = torch.tensor([1.5]), torch.tensor([0.5]), torch.randn(4, 4), 1000
 
 
+def nothing():
+    for _ in range(n):
+        c = a
+
+
 def add():
     for _ in range(n):
         c = a + b
@@ -31,7 +36,7 @@ def backward():
         g = torch.autograd.grad((x * b).sum(), x)
 
 
-for function in (add, matmul, attribute, backward):
+for function in (nothing, add, matmul, attribute, backward):
     best = float("inf")
     for _ in range(30 if function is not backward else 5):
         begun = time.perf_counter()
