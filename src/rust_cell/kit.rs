@@ -76,7 +76,7 @@ impl Kit {
     /// The kit of this version for the compiler that is installed.
     ///
     /// # Errors
-    /// There is no Rust, or no cache folder.
+    /// There is no Rust, not all of it, or no cache folder.
     pub fn find() -> Result<Self> {
         let compiler = compiler()?;
         let root = cache_folder()
@@ -253,13 +253,24 @@ pub fn without_settings(command: &mut Command) {
     }
 }
 
-/// What the compiler says of itself.
+/// What the compiler says of itself. evcxr asks the sources of the standard library for the types of variables.
 fn compiler() -> Result<Vec<u8>> {
     let said = |program: &str, argument: &str| {
         Command::new(program).arg(argument).output().ok().filter(|said| said.status.success()).map(|said| said.stdout)
     };
     match (said("rustc", "-vV"), said("cargo", "--version")) {
-        (Some(compiler), Some(_)) => Ok(compiler),
+        (Some(compiler), Some(_)) => {
+            let sources = |root: Vec<u8>| {
+                let root = String::from_utf8_lossy(&root).trim().to_string();
+                Path::new(&root).join("lib/rustlib/src/rust/library/std/src/lib.rs").exists()
+            };
+            if !said("rustc", "--print=sysroot").is_some_and(sources) {
+                let error =
+                    Error::new("Rust cells need the sources of Rust's standard library, and they are not installed");
+                return Err(error.help("`rustup component add rust-src` installs them"));
+            }
+            Ok(compiler)
+        }
         (compiler, _) => {
             let missing = if compiler.is_some() { "cargo" } else { "rustc" };
             Err(Error::new(format!("Rust cells need Rust, and there is no `{missing}`"))

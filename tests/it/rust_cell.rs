@@ -237,3 +237,22 @@ fn without_rust_the_cell_says_what_to_install() {
     assert!(stderr.contains("error: Rust cells need Rust, and there is no `rustc`\n --> script.rhai:2:"), "{stderr}");
     assert!(stderr.contains("help: install it from https://rustup.rs"), "{stderr}");
 }
+
+#[test]
+fn without_the_sources_of_the_standard_library_the_cell_says_how_to_install_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write("rustc", "#!/bin/sh\nif [ \"$1\" = -vV ]; then echo rustc 1.95.0; else echo /nowhere; fi\n");
+    write("cargo", "#!/bin/sh\necho cargo 1.95.0\n");
+    write("script.rhai", "rust(\"1\");");
+    let output =
+        fewlab(folder.path(), folder.path(), &["run", "script.rhai"]).env("PATH", folder.path()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("error: Rust cells need the sources of Rust's standard library"), "{stderr}");
+    assert!(stderr.contains("help: `rustup component add rust-src` installs them"), "{stderr}");
+}

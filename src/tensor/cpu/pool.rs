@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::buffer::{for_planes, uninit};
 use super::dispatch::multiversion;
 use super::real::Real;
+use super::reduce::larger;
 
 /// Pooling over `[planes, h, w]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,17 +157,55 @@ pub fn max_places<T: Real>(x: &[T], p: &Pool) -> Vec<u32> {
     places
 }
 
-/// The largest value of each window, where [`max_places`] finds it.
+/// The largest value of each window, NaN where there is one; padding is never the largest.
 pub fn max<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
     let (out_h, out_w) = (p.out_h(), p.out_w());
     let mut out = vec![T::ZERO; p.planes * out_h * out_w];
+    // Columns from one to the next of the same place in the stride, and as many as windows reach.
+    let width = out_w + (p.kw - 1) / p.stride[1];
+    let line_len = (width * p.stride[1]).max(p.pad[2] + p.w);
     for_planes(&mut out, out_h * out_w, |i, out| {
-        let mut places = vec![0u32; out_w];
-        for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
-            largest_of_row(&x[i * p.h * p.w..][..p.h * p.w], p, y, row, &mut places);
-        }
+        let mut scratch = vec![T::NEG_INFINITY; line_len + width * p.stride[1]];
+        let (line, places) = scratch.split_at_mut(line_len);
+        largest_of_plane(&x[i * p.h * p.w..][..p.h * p.w], p, width, line, places, out);
     });
     out
+}
+
+multiversion! {
+    /// The largest value of each window of a plane: down the columns first, then across, where neighbours in `places` are a
+    /// stride apart in `line`, so that both ways go by vectors.
+    fn largest_of_plane[T: Real](x: &[T], p: &Pool, width: usize, line: &mut [T], places: &mut [T], out: &mut [T]) {
+        let stride = p.stride[1];
+        for (y, out) in out.chunks_exact_mut(p.out_w()).enumerate() {
+            let inside = &mut line[p.pad[2]..p.pad[2] + p.w];
+            inside.fill(T::NEG_INFINITY);
+            for r in p.rows(y) {
+                for (most, &v) in inside.iter_mut().zip(&x[r * p.w..][..p.w]) {
+                    *most = larger(*most, v);
+                }
+            }
+            if stride == 2 {
+                let (even, odd) = places.split_at_mut(width);
+                for ((pair, even), odd) in line.chunks_exact(2).zip(even).zip(odd) {
+                    (*even, *odd) = (pair[0], pair[1]);
+                }
+            } else {
+                for (i, group) in line.chunks_exact(stride).take(width).enumerate() {
+                    for (k, &v) in group.iter().enumerate() {
+                        places[k * width + i] = v;
+                    }
+                }
+            }
+            let tap = |tap: usize| tap % stride * width + tap / stride;
+            out.copy_from_slice(&places[..out.len()]);
+            for k in 1..p.kw {
+                for (most, &v) in out.iter_mut().zip(&places[tap(k)..]) {
+                    *most = larger(*most, v);
+                }
+            }
+        }
+    }
 }
 
 multiversion! {
