@@ -8,7 +8,9 @@ use std::ops::Range;
 use super::buffer::{for_planes, uninit};
 use super::dispatch::multiversion;
 use super::real::Real;
-use super::reduce::larger;
+
+/// Values of the widest vectors.
+const LANES: usize = 16;
 
 /// Pooling over `[planes, h, w]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,53 +159,89 @@ pub fn max_places<T: Real>(x: &[T], p: &Pool) -> Vec<u32> {
     places
 }
 
-/// The largest value of each window, NaN where there is one; padding is never the largest.
+/// The largest value of each window, where [`max_places`] finds it.
 pub fn max<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
     let (out_h, out_w) = (p.out_h(), p.out_w());
     let mut out = vec![T::ZERO; p.planes * out_h * out_w];
-    // Columns from one to the next of the same place in the stride, and as many as windows reach.
-    let width = out_w + (p.kw - 1) / p.stride[1];
+    // Whole vectors, for a loop over their rest takes longer than they do.
+    let width = out_w.next_multiple_of(LANES) + (p.kw - 1) / p.stride[1];
     let line_len = (width * p.stride[1]).max(p.pad[2] + p.w);
     for_planes(&mut out, out_h * out_w, |i, out| {
-        let mut scratch = vec![T::NEG_INFINITY; line_len + width * p.stride[1]];
-        let (line, places) = scratch.split_at_mut(line_len);
-        largest_of_plane(&x[i * p.h * p.w..][..p.h * p.w], p, width, line, places, out);
+        let x = &x[i * p.h * p.w..][..p.h * p.w];
+        if any_nan(x) {
+            let mut places = vec![0u32; out_w];
+            for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
+                largest_of_row(x, p, y, row, &mut places);
+            }
+            return;
+        }
+        let mut scratch = vec![T::NEG_INFINITY; line_len + (width + 1) * p.stride[1] + width];
+        let (line, rest) = scratch.split_at_mut(line_len);
+        let (row, phases) = rest.split_at_mut(out_w.next_multiple_of(LANES));
+        largest_of_plane(x, p, width, line, phases, row, out);
     });
     out
 }
 
 multiversion! {
-    /// The largest value of each window of a plane: down the columns first, then across, where neighbours in `places` are a
-    /// stride apart in `line`, so that both ways go by vectors.
-    fn largest_of_plane[T: Real](x: &[T], p: &Pool, width: usize, line: &mut [T], places: &mut [T], out: &mut [T]) {
+    fn any_nan[T: Real](x: &[T]) -> bool {
+        let mut lanes = [T::ZERO; LANES];
+        let mut chunks = x.chunks_exact(LANES);
+        for chunk in chunks.by_ref() {
+            for (lane, &v) in lanes.iter_mut().zip(chunk) {
+                *lane = if v.is_nan() { v } else { *lane };
+            }
+        }
+        lanes.iter().chain(chunks.remainder()).any(|v| v.is_nan())
+    }
+}
+
+multiversion! {
+    /// The largest value of each window of a plane without NaN: down the columns first, then across, where the columns that
+    /// are a stride apart stand side by side in `phases`, so that both ways go by vectors.
+    fn largest_of_plane[T: Real](
+        x: &[T], p: &Pool, width: usize, line: &mut [T], phases: &mut [T], row: &mut [T], out: &mut [T],
+    ) {
         let stride = p.stride[1];
         for (y, out) in out.chunks_exact_mut(p.out_w()).enumerate() {
             let inside = &mut line[p.pad[2]..p.pad[2] + p.w];
-            inside.fill(T::NEG_INFINITY);
-            for r in p.rows(y) {
-                for (most, &v) in inside.iter_mut().zip(&x[r * p.w..][..p.w]) {
-                    *most = larger(*most, v);
+            for (k, r) in p.rows(y).enumerate() {
+                let from = &x[r * p.w..][..p.w];
+                if k == 0 {
+                    inside.copy_from_slice(from);
+                    continue;
+                }
+                for (most, &v) in inside.iter_mut().zip(from) {
+                    *most = v.max(*most);
                 }
             }
-            if stride == 2 {
-                let (even, odd) = places.split_at_mut(width);
-                for ((pair, even), odd) in line.chunks_exact(2).zip(even).zip(odd) {
-                    (*even, *odd) = (pair[0], pair[1]);
+            match stride {
+                1 => phases[..width].copy_from_slice(&line[..width]),
+                2 => {
+                    let (even, odd) = phases.split_at_mut(width);
+                    for ((pair, even), odd) in line.chunks_exact(2).zip(even).zip(odd) {
+                        (*even, *odd) = (pair[0], pair[1]);
+                    }
                 }
-            } else {
-                for (i, group) in line.chunks_exact(stride).take(width).enumerate() {
-                    for (k, &v) in group.iter().enumerate() {
-                        places[k * width + i] = v;
+                _ => {
+                    for (i, group) in line.chunks_exact(stride).take(width).enumerate() {
+                        for (k, &v) in group.iter().enumerate() {
+                            phases[k * width + i] = v;
+                        }
                     }
                 }
             }
-            let tap = |tap: usize| tap % stride * width + tap / stride;
-            out.copy_from_slice(&places[..out.len()]);
-            for k in 1..p.kw {
-                for (most, &v) in out.iter_mut().zip(&places[tap(k)..]) {
-                    *most = larger(*most, v);
+            for k in 0..p.kw {
+                let from = &phases[k % stride * width + k / stride..][..row.len()];
+                if k == 0 {
+                    row.copy_from_slice(from);
+                    continue;
+                }
+                for (most, &v) in row.iter_mut().zip(from) {
+                    *most = v.max(*most);
                 }
             }
+            out.copy_from_slice(&row[..out.len()]);
         }
     }
 }

@@ -186,7 +186,7 @@ multiversion! {
 
 /// The larger of both, NaN if one is.
 #[inline(always)]
-pub fn larger<T: Real>(a: T, b: T) -> T {
+fn larger<T: Real>(a: T, b: T) -> T {
     if a >= b || a.is_nan() { a } else { b }
 }
 
