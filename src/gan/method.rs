@@ -206,3 +206,65 @@ const TRIPLE_GAN: Method = Method {
         options.classifier = "resnet-small".into();
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Choice, Settings as _, Value};
+
+    /// What a method changes of the default options.
+    fn changed(method: &str) -> Vec<(&'static str, Value)> {
+        let (options, defaults) = (crate::gan::method(method).unwrap(), TrainOptions::default());
+        let fields = TrainOptions::fields().iter().filter(|field| field.name != "method");
+        let changed = fields.filter(|field| options.get(field.name) != defaults.get(field.name));
+        changed.map(|field| (field.name, options.get(field.name).unwrap())).collect()
+    }
+
+    #[test]
+    fn each_method_is_the_few_settings_that_its_paper_has() {
+        let text = |text: &str| Value::Text(text.into());
+        let labels = |name: &str| ("labels", text(name));
+        let (fit, infer) = (("fit_label_distribution", Value::Bool(true)), ("predictor", Value::Bool(true)));
+        let rotation = || ("self_supervision", text("rotation"));
+        let expected = [
+            ("biggan", vec![]),
+            ("biggan_labelled_only", vec![labels("known")]),
+            ("single_label", vec![labels("single")]),
+            ("single_label_ss", vec![labels("single"), rotation()]),
+            ("random_label", vec![labels("random")]),
+            ("clustering", vec![fit.clone()]),
+            ("clustering_ss", vec![fit, rotation()]),
+            ("s2gan", vec![]),
+            ("s2gan_soft", vec![labels("soft")]),
+            ("s3gan", vec![rotation()]),
+            ("s2gan_co", vec![labels("known"), infer.clone()]),
+            ("s3gan_co", vec![labels("known"), infer.clone(), rotation()]),
+            ("ssgan", vec![labels("single"), rotation(), ("g_norm", text("batch_norm"))]),
+            (
+                "rotation_only",
+                vec![labels("single"), ("self_supervision", text("rotation_only")), ("g_norm", text("batch_norm"))],
+            ),
+            (
+                "ossgan",
+                vec![labels("known"), infer, ("soft_prediction", Value::Bool(true)), ("class_loss", text("open_set"))],
+            ),
+            ("triple_gan", vec![labels("known"), ("classifier", text("resnet-small"))]),
+        ];
+        assert_eq!(
+            expected.each_ref().map(|(name, _)| *name),
+            METHODS.iter().map(|row| row.name).collect::<Vec<_>>()[..]
+        );
+        for (name, settings) in expected {
+            assert_eq!(changed(name), settings, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_methods_share_is_that_of_the_paper() {
+        // Lucic et al. 2019, appendix: the weights of the rotation losses, and a quarter of each batch turned.
+        let defaults = TrainOptions::default();
+        let rotation = (defaults.d_rotation_weight, defaults.g_rotation_weight, defaults.rotation_share);
+        assert_eq!((rotation, defaults.loss), ((1.0, 0.2, 0.25), Choice::from("hinge")));
+        assert_eq!((defaults.g_norm, defaults.d_spectral_norm), (NormKind::Conditional, true));
+    }
+}

@@ -432,7 +432,7 @@ mod tests {
     use crate::gan::options::Labels;
     use crate::gan::{Discriminator, Generator, Heads, preset};
     use crate::nn::Store;
-    use crate::options::Settings as _;
+    use crate::options::{Choice, Settings as _};
     use crate::tensor::Device;
 
     /// The parameters of both networks, nothing allocated.
@@ -500,6 +500,99 @@ mod tests {
             ("upsample", Value::Text("zeros".into())),
         ] {
             assert_eq!(options.get(name), Some(value), "{name}");
+        }
+    }
+
+    /// What two sets of options differ in.
+    fn differences(a: &TrainOptions, b: &TrainOptions) -> Vec<&'static str> {
+        let names = TrainOptions::fields().iter().map(|field| field.name);
+        names.filter(|name| a.get(name) != b.get(name)).collect()
+    }
+
+    #[test]
+    fn each_of_compare_gans_files_is_followed_in_every_line() {
+        // `example_configs/*.gin` of google/compare_gan: steps, batch, discriminator steps, latent, spectral norm in generator
+        // and discriminator, loss, penalty and its weight, learning rates, betas.
+        let of = |name: &str| {
+            let o = preset(name).unwrap();
+            let penalty = (o.penalty.clone(), o.penalty_weight);
+            let sizes = (o.steps, o.batch, o.d_steps, o.z_dim);
+            (sizes, (o.g_spectral_norm, o.d_spectral_norm), o.loss, penalty, (o.g_lr, o.d_lr), o.betas)
+        };
+        let soft = || Choice::from("non_saturating");
+        let none = || (Choice::from("none"), TrainOptions::default().penalty_weight);
+        let (rates, betas) = ((2e-4, 2e-4), [0.5, 0.999]);
+        assert_eq!(of("dcgan_celeba64"), ((100_000, 64, 1, 128), (false, false), soft(), none(), rates, betas));
+        assert_eq!(of("resnet_cifar10"), ((40_000, 64, 5, 128), (false, true), soft(), none(), rates, betas));
+        assert_eq!(of("sndcgan_celebahq128"), ((100_000, 64, 1, 128), (false, true), soft(), none(), rates, betas));
+        assert_eq!(
+            of("resnet_lsun_bedroom128"),
+            (
+                (40_000, 64, 5, 128),
+                (false, false),
+                Choice::from("wasserstein"),
+                (Choice::from("wgan_gp"), 10.0),
+                (1e-4, 1e-4),
+                [0.5, 0.9]
+            )
+        );
+        assert_eq!(
+            of("biggan_imagenet128"),
+            ((250_000, 2048, 2, 120), (true, true), Choice::from("hinge"), none(), (1e-4, 5e-4), [0.0, 0.999])
+        );
+        let big = preset("biggan_imagenet128").unwrap();
+        // ModularGAN's own: the average begins after 40,000 steps.
+        assert_eq!((big.ema, big.ema_start, big.checkpoint_every), (0.9999, 40_000, 2500));
+        for row in PRESETS.iter().filter(|row| row.name != "s3gan_fashion_mnist_10k") {
+            let options = preset(row.name).unwrap();
+            assert_eq!(
+                (options.norm_decay, options.norm_epsilon, options.compat),
+                (0.9, 1e-5, compat()),
+                "{}",
+                row.name
+            );
+        }
+        // Of the study of losses and norms, table by table: the same networks, longer, and with a penalty of weight 1.
+        let gp = preset("resnet_cifar10_gp").unwrap();
+        assert_eq!((gp.steps, gp.d_steps, gp.penalty, gp.penalty_weight), (200_000, 5, Choice::from("wgan_gp"), 1.0));
+        assert_eq!(
+            (preset("sndcgan_cifar10").unwrap().steps, preset("sndcgan_cifar10").unwrap().d_steps),
+            (200_000, 1)
+        );
+    }
+
+    #[test]
+    fn the_methods_of_the_paper_differ_in_what_they_are_alone() {
+        let big = preset("biggan_imagenet128").unwrap();
+        for row in PRESETS.iter().filter(|row| row.name.contains("_imagenet")) {
+            let (options, name) = (preset(row.name).unwrap(), row.name.split_once("_imagenet").unwrap().0);
+            assert_eq!(options.method, name);
+            let mut expected = differences(&crate::gan::method(name).unwrap(), &crate::gan::method("biggan").unwrap());
+            if options.preset != big.preset {
+                expected.push("preset");
+            }
+            if row.name.ends_with("256") {
+                expected.push("z_dim");
+            }
+            let mut found = differences(&options, &big);
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn the_preset_for_minutes_is_what_the_pipeline_trains() {
+        let script = include_str!("../../scripts/pipeline.rhai");
+        let options = preset("s3gan_fashion_mnist_10k").unwrap();
+        let call = "batch: 32, seed: seed, g_channels: width, d_channels: width, z_dim: 96, hierarchical_z: true,\n    \
+                    g_lr: 1e-3, d_lr: 1e-3, betas: [0.5, 0.999],\n});";
+        assert!(script.contains(call), "the pipeline trains something else");
+        assert_eq!((options.batch, options.z_dim, options.hierarchical_z), (32, 96, Some(true)));
+        assert_eq!((options.g_lr, options.d_lr, options.betas), (1e-3, 1e-3, [0.5, 0.999]));
+        for (name, value) in [("steps", options.steps), ("width", options.g_channels), ("width", options.d_channels)] {
+            let line = script.lines().find(|line| line.starts_with(&format!("let {name}"))).unwrap();
+            assert!(line.contains(&format!(", {value})")), "{line}");
         }
     }
 }
