@@ -105,4 +105,14 @@ mod tests {
         assert_eq!(directions(&weight, 2, 2).unwrap().vectors[0].len(), 2);
         assert_eq!(directions(&weight, 5, 4).err().unwrap().message, "there are 3 directions, and 4 were asked for");
     }
+
+    #[test]
+    fn only_the_columns_of_the_latent_count() {
+        let of = |values: Vec<f32>, columns: usize| {
+            let found = directions(&Tensor::from_vec(values, &[4, columns], &Device::Cpu).unwrap(), 2, 2).unwrap();
+            (found.vectors, found.values)
+        };
+        let wide = vec![1., 2., 0., 0., 1., -1., 3., 0., 1., 1., 1., 1.];
+        assert_eq!(of(wide, 3), of(vec![1., 2., 0., 1., 3., 0., 1., 1.], 2));
+    }
 }

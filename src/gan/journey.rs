@@ -258,6 +258,7 @@ fn leg(frame: usize, frames: usize, stops: usize) -> (usize, usize, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gan::sample::tests::small;
 
     #[test]
     fn a_loop_comes_back_to_where_it_began() {
@@ -271,5 +272,50 @@ mod tests {
     fn the_shares_of_classes_sum_to_one() {
         assert_eq!(shares(3, 3, 0.25), [(3, 1.0)]);
         assert_eq!(shares(3, 5, 0.25), [(3, 0.75), (5, 0.25)]);
+    }
+
+    #[test]
+    fn pictures_hold_the_images_of_their_way_from_end_to_end() {
+        let gan = small(|_| ());
+        let (draw, stop) = (Draw { seed: 2, truncation: None }, Stop::default());
+        let standing = gan.standing(None, &stop).unwrap();
+        let texts = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
+        let expected = |wanted: &[Wanted], look: &Grid| gan.picture_of(&standing, wanted, look, &stop).unwrap().pixels;
+        let z: Vec<Vec<f32>> = gan.latents(4, draw).unwrap().chunks(4).map(<[f32]>::to_vec).collect();
+        let half = |a: usize, b: usize| crate::gan::between(&z[a], &z[b], 0.5, false);
+
+        let how = Interpolation { rows: 1, columns: 3, class: Some(1), to_class: Some(2), same_z: false, draw };
+        let way =
+            [(z[0].clone(), vec![(1, 1.0)]), (half(0, 1), vec![(1, 0.5), (2, 0.5)]), (z[1].clone(), vec![(2, 1.0)])];
+        let (column_labels, row_labels) = (texts(&["0.00", "0.50", "1.00"]), texts(&["b to c"]));
+        let look = Grid { columns: 3, column_labels, row_labels, ..Grid::default() };
+        assert_eq!(gan.interpolate(&how, &stop).unwrap().pixels, expected(&way, &look));
+
+        // The direction counts, not how long it was given.
+        let how = Along { rows: 1, columns: 3, reach: 2.0, class: None, draw };
+        let moved = |by: f32| (vec![z[0][0], z[0][1] + by, z[0][2], z[0][3]], vec![(0, 1.0)]);
+        let (column_labels, row_labels) = (texts(&["-2.0", "+0.0", "+2.0"]), texts(&["a"]));
+        let look = Grid { columns: 3, column_labels, row_labels, ..Grid::default() };
+        let along = gan.along(&[0.0, 5.0, 0.0, 0.0], &how, &stop).unwrap();
+        assert_eq!(along.pixels, expected(&[moved(-2.0), moved(0.0), moved(2.0)], &look));
+
+        // Each row goes through two latents of its own and back, each column is of a class.
+        let how = Walk { frames: 4, stops: 2, rows: 2, columns: 0, class: None, through: Vec::new(), draw };
+        let look = Grid { columns: 3, column_labels: texts(&["a", "b", "c"]), ..Grid::default() };
+        let frames = gan.walk(&how, &stop).unwrap();
+        let at = [
+            [z[0].clone(), z[2].clone()],
+            [half(0, 1), half(2, 3)],
+            [z[1].clone(), z[3].clone()],
+            [half(1, 0), half(3, 2)],
+        ];
+        assert_eq!(frames.len(), 4);
+        for (frame, rows) in frames.iter().zip(at) {
+            let wanted = rows.iter().flat_map(|z| (0..3).map(|class| (z.clone(), vec![(class, 1.0)])));
+            assert_eq!(frame.pixels, expected(&wanted.collect::<Vec<_>>(), &look));
+        }
+        // Uniform latents go straight, since the arc leaves the cube that they lie in.
+        let uniform = small(|options| options.z = "uniform".into());
+        assert_eq!(uniform.on_the_way(&[1.0, 0.0], &[0.0, 1.0], 0.25), [0.75, 0.25]);
     }
 }

@@ -166,3 +166,105 @@ pub(super) fn pictured(images: &Images, look: &figure::Grid) -> Result<Picture> 
     let Shape { channels, height, width } = images.shape();
     figure::grid(&figure::Images { pixels: images.pixels(), channels, height, width }, look)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::{Dataset, Truth};
+    use crate::gan::TrainOptions;
+    use crate::progress::Job;
+    use crate::tensor::Device;
+
+    /// A GAN on 8x8 images of three classes, which took a step.
+    pub fn small(change: impl Fn(&mut TrainOptions)) -> Gan {
+        let images =
+            Images::new(Shape { channels: 1, height: 8, width: 8 }, (0..768u32).map(|v| (v % 251) as u8).collect())
+                .unwrap();
+        let truth = Truth::new((0..12).map(|i| i % 3).collect(), ["a", "b", "c"].map(String::from).into()).unwrap();
+        let data =
+            Dataset::new("twelve", images, Some(truth), "a test").unwrap().keep_labels(1.0, 1).unwrap().only_known();
+        let mut options = TrainOptions {
+            steps: 1,
+            batch: 4,
+            generator: "sndcgan".into(),
+            discriminator: "sndcgan".into(),
+            g_channels: 8,
+            d_channels: 8,
+            z_dim: 4,
+            standing_batches: 3,
+            sample_every: 0,
+            ..TrainOptions::default()
+        };
+        change(&mut options);
+        crate::gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap()
+    }
+
+    fn buffer(generator: &Generator, name: &str) -> Vec<f32> {
+        let buffers = generator.store().buffers();
+        buffers.iter().find(|buffer| buffer.name() == name).unwrap().value().to_f32s().unwrap()
+    }
+
+    #[test]
+    fn standing_statistics_are_taken_over_the_batches_asked_for_of_the_averaged_generator() {
+        let gan = small(|options| options.ema = 0.5);
+        let standing = gan.standing(None, &Stop::default()).unwrap();
+        let params = |generator: &Generator| {
+            generator.store().params().iter().flat_map(|param| param.value().to_f32s().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(params(&standing), params(gan.sampler()));
+        assert_ne!(params(&standing), params(gan.generator()));
+        assert_eq!(buffer(&standing, "generator.norm0.count"), [3.0]);
+        let (mean, sum) = (buffer(&standing, "generator.norm0.mean"), buffer(&standing, "generator.norm0.sum_mean"));
+        assert!(mean.iter().zip(&sum).all(|(mean, sum)| (mean - sum / 3.0).abs() < 1e-6));
+        // Without any, the moving averages of training stay.
+        let moving = small(|options| (options.ema, options.standing_batches) = (0.5, 0));
+        let standing = moving.standing(None, &Stop::default()).unwrap();
+        assert_eq!(buffer(&standing, "generator.norm0.mean"), buffer(moving.sampler(), "generator.norm0.mean"));
+    }
+
+    #[test]
+    fn truncated_latents_have_standing_statistics_of_their_own() {
+        let gan = small(|_| ());
+        // The first norm is over a linear map of the latent: its variance goes with the square of the latent's size.
+        let variance = |truncation| -> f32 {
+            buffer(&gan.standing(truncation, &Stop::default()).unwrap(), "generator.norm0.variance").iter().sum()
+        };
+        let (whole, cut) = (variance(None), variance(Some(0.1)));
+        assert!(cut < 0.01 * whole && cut > 0.0, "{cut} beside {whole}");
+    }
+
+    #[test]
+    fn a_column_of_a_grid_is_of_a_class() {
+        let gan = small(|_| ());
+        let labels = [0, 1, 2, 0, 0, 1, 2, 0];
+        let z = gan.latents(8, Draw { seed: gan.options.seed, truncation: None }).unwrap();
+        let images = gan.sample_from(z, &labels, None, &Stop::default()).unwrap().images;
+        let column_labels = ["a", "b", "c", "a"].map(String::from).into();
+        let expected =
+            pictured(&images, &figure::Grid { columns: 4, column_labels, ..figure::Grid::default() }).unwrap();
+        assert_eq!(gan.grid(2, 4, &Stop::default()).unwrap().pixels, expected.pixels);
+    }
+
+    #[test]
+    fn more_latents_begin_with_the_same_ones_and_none_comes_twice() {
+        let gan = small(|_| ());
+        let latents = |n| gan.latents(n, Draw { seed: 3, truncation: None }).unwrap();
+        let all = latents(130);
+        assert_eq!(latents(64)[..], all[..64 * 4]);
+        let mut rows: Vec<Vec<u32>> = all.chunks(4).map(|row| row.iter().map(|v| v.to_bits()).collect()).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), 130);
+    }
+
+    #[test]
+    fn a_pixel_becomes_the_nearest_of_256_levels() {
+        let gan = small(|options| options.ema = 0.0);
+        for param in gan.generator().store().params() {
+            param.set(param.value().mul_scalar(0.0).unwrap()).unwrap();
+        }
+        // Half of white is 127.5.
+        let images = gan.sample_evenly(3, 1, &Stop::default()).unwrap().images;
+        assert!(images.pixels().iter().all(|pixel| *pixel == 128));
+    }
+}

@@ -105,4 +105,43 @@ mod tests {
         assert_eq!(judged.extremes(2, true).unwrap().pixels(), [20, 40]);
         assert_eq!((judged.mean(), judged.share_real()), (0.5, 0.75));
     }
+
+    #[test]
+    fn each_image_is_judged_as_one_of_its_own_class_wherever_it_stands() {
+        let gan = crate::gan::sample::tests::small(|_| ());
+        let samples = gan.sample_evenly(70, 1, &Stop::default()).unwrap();
+        // Not in turn, so that the second part of them has other labels than the first.
+        let labels: Vec<u32> = (0..70).map(|i| (i / 30) as u32).collect();
+        let all = gan.judge(&samples.images, Some(&labels), &Stop::default()).unwrap().logits;
+        for place in [0, 63, 64, 69] {
+            let one = gan.judge(
+                &samples.images.select(&[place]).unwrap(),
+                Some(&labels[place as usize..][..1]),
+                &Stop::default(),
+            );
+            let one = one.unwrap().logits[0];
+            assert!(
+                (all[place as usize] - one).abs() < 1e-5 * one.abs().max(1.0),
+                "image {place}: {} and {one}",
+                all[place as usize]
+            );
+        }
+        let without = gan.judge(&samples.images, None, &Stop::default()).unwrap().logits;
+        assert_ne!(all, without);
+    }
+
+    #[test]
+    fn a_verdict_moves_nothing_of_the_discriminator() {
+        let gan = crate::gan::sample::tests::small(|_| ());
+        let images = gan.sample_evenly(3, 1, &Stop::default()).unwrap().images;
+        let state = || {
+            let state = gan.discriminator().store().state();
+            state.iter().flat_map(|(_, tensor)| tensor.to_f32s().unwrap()).collect::<Vec<_>>()
+        };
+        let before = state();
+        for labels in [None, Some([0, 1, 2].as_slice())] {
+            gan.judge(&images, labels, &Stop::default()).unwrap();
+            assert_eq!(state(), before);
+        }
+    }
 }
