@@ -269,3 +269,21 @@ impl Discriminator {
         Ok(Verdict { features, logits })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedding_of_a_projection_begins_as_glorots() {
+        let blueprint = Blueprint { classes: 10, size: 8, channels: 64, ..Blueprint::default() };
+        let heads = Heads { projection: true, ..Heads::default() };
+        let discriminator = Discriminator::new("sndcgan", &blueprint, heads, 1, &Device::Cpu).unwrap();
+        let params = discriminator.store().params();
+        let weight = params.iter().find(|param| param.name() == "discriminator.projection.weight").unwrap();
+        assert_eq!(weight.dims(), [10, 64]);
+        // Of variance 2 / (10 + 64); rows of an orthogonal matrix, as other weights begin here, have the length 1.
+        let square = weight.value().square().unwrap().mean_all().unwrap().value().unwrap();
+        assert!((square * 37.0 - 1.0).abs() < 0.2, "{square}");
+    }
+}

@@ -213,3 +213,37 @@ impl Four {
         inner.add(&shortcut)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    #[test]
+    fn the_shortcut_of_a_deep_block_keeps_the_first_channels_and_makes_those_that_are_lacking() {
+        let (blueprint, plain) = (Blueprint::default(), Pass::plain(Mode::Train));
+        let norms = blueprint.norms(0, 0);
+        let making = Making { blueprint: &blueprint, norms: &norms, kind: Kind::Deep, generator: false };
+        let x: Vec<f32> = (0..16).map(|v| v as f32).collect();
+        let through = |outputs: usize| {
+            let store = Store::new(1, &Device::Cpu);
+            let block = Block::new(&store, 4, outputs, Scale::Same, &making).unwrap();
+            // Without its last convolution a block is its shortcut.
+            let params = store.params();
+            let weight = |name: &str| params.iter().find(|param| param.name() == name);
+            let last = weight("conv4.weight").unwrap();
+            last.set(last.value().mul_scalar(0.0).unwrap()).unwrap();
+            let input = Tensor::from_vec(x.clone(), &[1, 4, 2, 2], &Device::Cpu).unwrap();
+            let made = weight("shortcut.weight").map(|param| param.value().to_f32s().unwrap());
+            (block.forward(&input, &plain).unwrap().to_f32s().unwrap(), made)
+        };
+        assert_eq!(through(2), (x[..8].to_vec(), None));
+        let (y, made) = through(6);
+        assert_eq!(y[..16], x);
+        for (place, y) in y[16..].iter().enumerate() {
+            let row = &made.as_ref().unwrap()[place / 4 * 4..][..4];
+            let expected: f32 = row.iter().zip(x.iter().skip(place % 4).step_by(4)).map(|(w, x)| w * x).sum();
+            assert!((y - expected).abs() < 1e-4, "{y} beside {expected}");
+        }
+    }
+}

@@ -62,3 +62,16 @@ fn discriminator(blueprint: &Blueprint) -> DiscriminatorPlan {
         attention: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_of_the_discriminator_halves() {
+        assert_eq!(
+            discriminator(&Blueprint::default()).blocks.iter().map(|(_, scale)| *scale).collect::<Vec<_>>(),
+            [Scale::Down; 6]
+        );
+    }
+}

@@ -58,3 +58,14 @@ fn discriminator(blueprint: &Blueprint) -> DiscriminatorPlan {
         attention: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_of_the_five_blocks_of_the_discriminator_halve() {
+        let scales: Vec<Scale> = discriminator(&Blueprint::default()).blocks.iter().map(|(_, scale)| *scale).collect();
+        assert_eq!(scales, [Scale::Down, Scale::Down, Scale::Down, Scale::Down, Scale::Same]);
+    }
+}
