@@ -99,4 +99,15 @@ mod tests {
         let early = through(Average::new(0.75));
         assert!((early[0] - 9.0 / 11.0).abs() < 1e-6 && (early[1] - (early[0] * 0.25 + 1.5)).abs() < 1e-6, "{early:?}");
     }
+
+    #[test]
+    fn what_is_not_trained_is_copied() {
+        let [mean, raw] = [0.0, 4.0].map(|value| {
+            let store = Store::new(1, &Device::Cpu);
+            store.buffer("variance", Tensor::scalar(value).unwrap());
+            store
+        });
+        Average::new(0.75).update(&mean, &raw).unwrap();
+        assert_eq!(mean.buffers()[0].value().value().unwrap(), 4.0);
+    }
 }

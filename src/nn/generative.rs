@@ -158,4 +158,24 @@ mod tests {
         assert!((Prior::Uniform.of_normals(&[1.0])[0] - 0.682_689_5).abs() < 1e-6);
         assert_eq!(Prior::Normal.of_normals(&[1.5]), [1.5]);
     }
+
+    #[test]
+    fn latents_are_drawn_from_the_whole_of_their_distribution() {
+        let draw = |prior: Prior| {
+            let values = prior.draw(&mut Rng::new(1), 1000, 4, &Device::Cpu).unwrap().to_f64s().unwrap();
+            let mean = values.iter().sum::<f64>() / 4000.;
+            (
+                mean,
+                values.iter().map(|x| x * x).sum::<f64>() / 4000.,
+                values.iter().fold(0., |most: f64, x| most.max(x.abs())),
+            )
+        };
+        let (mean, square, most) = draw(Prior::Uniform);
+        assert!(
+            mean.abs() < 0.04 && (square - 1. / 3.).abs() < 0.02 && (0.99..=1.).contains(&most),
+            "{mean} {square} {most}"
+        );
+        let (mean, square, most) = draw(Prior::Normal);
+        assert!(mean.abs() < 0.06 && (square - 1.).abs() < 0.09 && most > 3., "{mean} {square} {most}");
+    }
 }

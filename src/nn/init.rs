@@ -199,4 +199,13 @@ mod tests {
         assert!((deviation(draw(Init::Normal(0.02).with_stddev(Some(0.05)).unwrap())) - 0.05).abs() < 1e-3);
         assert!(Init::He.with_stddev(Some(0.05)).is_err());
     }
+
+    #[test]
+    fn an_orthogonal_weight_is_as_large_as_its_gain() {
+        let rows =
+            Init::Orthogonal(3.0).draw(&[2, 3, 2, 2], &mut Rng::new(1), &Device::Cpu).unwrap().to_f64s().unwrap();
+        for row in rows.chunks(12) {
+            assert!((row.iter().map(|v| v * v).sum::<f64>() - 9.0).abs() < 1e-4, "{row:?}");
+        }
+    }
 }

@@ -443,4 +443,39 @@ mod tests {
         assert_eq!(message(&[1.0; 5], 2, 1), "5 numbers are not whole rows of 2");
         assert_eq!(message(&[1.0, 1.0, f32::NAN], 1, 1), "row 2 of the features is not finite");
     }
+
+    #[test]
+    fn a_start_is_drawn_far_from_those_before_it() {
+        // Of a thousand rows one lies apart: it is all but sure to be the second centre.
+        let mut rows: Vec<f64> = (0..999).map(|i| f64::from(i % 10) / 10.0).collect();
+        rows.push(1e4);
+        let rows = Rows::new(&rows, 1).unwrap();
+        for seed in 0..10 {
+            let centres = plus_plus(&rows, 2, &mut Rng::new(seed), &Stop::default()).unwrap();
+            assert!(centres.contains(&1e4), "{centres:?}");
+        }
+    }
+
+    #[test]
+    fn larger_numbers_are_clustered_in_the_same_passes() {
+        let rows: Vec<f64> = Rng::new(3).uniforms(800).into_iter().map(f64::from).collect();
+        let found = |scale: f64| {
+            let rows: Vec<f64> = rows.iter().map(|value| value * scale).collect();
+            let options = KMeansOptions { tolerance: 1e-2, ..KMeansOptions::default() };
+            k_means_from(&rows, 2, rows[..10].to_vec(), &options, &Stop::default()).unwrap()
+        };
+        let (small, large) = (found(1.0), found(1024.0));
+        assert_eq!(large.centres, small.centres.iter().map(|value| value * 1024.0).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_centre_of_mini_batches_is_the_mean_of_all_the_rows_it_was_given() {
+        let rows = [0.0, 1.0, 9.0, 10.0];
+        let options = KMeansOptions { max_passes: 2, ..KMeansOptions::default() };
+        let rows = Rows::new(&rows, 1).unwrap();
+        let found = mini_batch(&rows, vec![0.0, 1.0], 4, &options, &Rng::new(1), &Stop::default()).unwrap();
+        // First 0, and 1 9 10; then 0 1, and 9 10.
+        let expected = [1.0 / 3.0, 39.0 / 5.0];
+        assert!(found.centres.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{:?}", found.centres);
+    }
 }

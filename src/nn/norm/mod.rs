@@ -328,4 +328,38 @@ mod tests {
             assert_eq!(numbers(&state.count), [2.0]);
         }
     }
+
+    #[test]
+    fn standing_statistics_begin_anew_when_they_are_forgotten() {
+        let (store, norm) = batch_norm(|_| ());
+        let gather = |images: &Tensor| {
+            norm.forward(images, &Pass::plain(Mode::Standing), Activation::None).unwrap();
+            [0, 1].map(|i| store.buffers()[i].value().to_f32s().unwrap())
+        };
+        let first = gather(&images());
+        assert_ne!(gather(&images().mul_scalar(3.0).unwrap()), first);
+        forget_standing(&store).unwrap();
+        assert_eq!(gather(&images()), first);
+    }
+
+    #[test]
+    fn evaluation_adds_the_epsilon_asked_for() {
+        let (_, norm) = batch_norm(|options| options.epsilon = 0.5);
+        let x = Tensor::from_vec(vec![3.0; 3], &[1, 3], &Device::Cpu).unwrap();
+        let y = norm.forward(&x, &Pass::plain(Mode::Eval), Activation::None).unwrap().to_f32s().unwrap();
+        // The moving averages begin as 0 and 1.
+        assert!(y.iter().all(|y| (y - 3.0 / 1.5f32.sqrt()).abs() < 1e-6), "{y:?}");
+    }
+
+    #[test]
+    fn the_standing_variance_of_even_batches_is_that_between_them_unless_compare_gans_is_asked_for() {
+        for (within, expected) in [(false, 1.0), (true, 0.0)] {
+            let (store, norm) = batch_norm(|options| options.standing_within = within);
+            for value in [0.0, 2.0] {
+                let x = Tensor::full(value, &[2, 3], DType::F32, &Device::Cpu).unwrap();
+                norm.forward(&x, &Pass::plain(Mode::Standing), Activation::None).unwrap();
+            }
+            assert_eq!(store.buffers()[1].value().to_f32s().unwrap(), [expected; 3]);
+        }
+    }
 }

@@ -347,4 +347,25 @@ mod tests {
         let value = params[0].value().to_f64s().unwrap()[0];
         assert!((value - 0.7024).abs() < 1e-6, "{value}");
     }
+
+    #[test]
+    fn a_factor_is_another_rate_for_one_step() {
+        for row in OPTIMISERS {
+            let momentum = if row.knows.contains(&"momentum") { 0.5 } else { 0.0 };
+            let after = |steps: [(f64, f64); 3]| {
+                let (_store, params) = two();
+                let recipe = Recipe { momentum, weight_decay: 0.25, ..Recipe::default() };
+                let mut optimiser = (row.build)(params[..1].to_vec(), &recipe).unwrap();
+                let grad = Tensor::full(0.5, &[2], params[0].value().dtype(), &Device::Cpu).unwrap();
+                for (lr, factor) in steps {
+                    optimiser.set_lr(lr);
+                    optimiser.apply(std::slice::from_ref(&grad), factor).unwrap();
+                }
+                params[0].value().to_f64s().unwrap()[0]
+            };
+            let scaled = after([(0.5, 1.0), (0.5, 0.25), (0.5, 0.5)]);
+            let set = after([(0.5, 1.0), (0.125, 1.0), (0.25, 1.0)]);
+            assert!((scaled - set).abs() < 1e-6, "{}: {scaled} and {set}", row.name);
+        }
+    }
 }
