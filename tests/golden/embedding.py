@@ -13,7 +13,7 @@ import numpy as np
 import sklearn
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.manifold._t_sne import _joint_probabilities, _kl_divergence
+from sklearn.manifold._t_sne import _gradient_descent, _joint_probabilities, _kl_divergence
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
@@ -39,6 +39,15 @@ def kept(data, points, k=10):
     return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(near(data), near(points))]))
 
 
+def eight_steps(points, near):
+    """Where the first points are after two steps with neighbours attracting one another twelve times, and six without."""
+    n = len(points)
+    for attraction, steps, momentum in [(near * 12.0, 2, 0.5), (near, 6, 0.8)]:
+        how = {"momentum": momentum, "learning_rate": max(n / 48.0, 50.0), "args": [attraction, 1.0, n, 2]}
+        points, _, _ = _gradient_descent(_kl_divergence, points.ravel(), 0, steps, n_iter_check=100, min_grad_norm=0.0, **how)
+    return points.reshape(n, 2)[:5].ravel().tolist()
+
+
 def case(name, seed, n, dim, clouds, perplexity):
     data = rows(seed, n, dim, clouds)
     pca = PCA(n_components=3, svd_solver="full").fit(data)
@@ -57,6 +66,7 @@ def case(name, seed, n, dim, clouds, perplexity):
             "first_rows": points[:5].ravel().tolist(),
         },
         "divergence_of_fixed_points": float(divergence),
+        "after_eight_steps": eight_steps(fixed, near),
         "tsne": {"divergence": float(model.kl_divergence_), "neighbours_kept": kept(data, laid)},
     }
 

@@ -106,3 +106,18 @@ fn tsne_is_that_of_scikit_learn() {
         assert!(ours > theirs - 0.03, "{}: {ours} of the neighbours kept here, {theirs} there", case.name);
     }
 }
+
+#[test]
+fn the_first_steps_of_tsne_are_those_of_scikit_learn() {
+    for case in cases() {
+        let fixed: Vec<f64> =
+            uniform(case.stated["seed"].as_u64().unwrap() + 2, 2 * case.n).iter().map(|v| v * 10.0).collect();
+        let options = TsneOptions { steps: 8, ..case.options.clone() };
+        let ours = tsne_from(&case.rows, case.dim, fixed, &options, &Job::silent()).unwrap().points;
+        for (ours, theirs) in ours.iter().zip(case.stated["after_eight_steps"].as_array().unwrap()) {
+            // There, perplexities are met to 1e-5 in their logarithm; points lie within about ten of one another.
+            let theirs = theirs.as_f64().unwrap();
+            assert!((ours - theirs).abs() < 1e-3, "{}: {ours} here, {theirs} there", case.name);
+        }
+    }
+}
