@@ -151,4 +151,22 @@ mod tests {
         let error = Rows::of(&known.only_known(), &TrainOptions { labels: Labels::Soft, ..TrainOptions::default() });
         assert_eq!(error.err().unwrap().message, "the labels of `few` come without probabilities");
     }
+
+    #[test]
+    fn random_labels_are_of_every_class_and_drawn_from_the_seed() {
+        let data = data::load("fashion-mnist-10k", &LoadOptions::default()).unwrap().train;
+        let all: Vec<u32> = (0..400).collect();
+        let bare = data.select("few", &all).unwrap().keep_labels(0.0, 1).unwrap().only_known();
+        let drawn = |seed| {
+            let options = TrainOptions { labels: Labels::Random, seed, ..TrainOptions::default() };
+            Rows::of(&bare, &options).unwrap().of_images(&all, &Device::Cpu).unwrap().to_f32s().unwrap()
+        };
+        let first = drawn(1);
+        for class in 0..10 {
+            // 40 of each, give or take 6.
+            let count: f32 = first.iter().skip(class).step_by(10).sum();
+            assert!((16.0..64.0).contains(&count), "{count} of class {class}");
+        }
+        assert_ne!(first, drawn(2));
+    }
 }

@@ -267,7 +267,9 @@ mod tests {
         let hard = completed(&tensor(&KNOWN), &logits, false).unwrap();
         assert_eq!(hard.to_f32s().unwrap(), [0., 1., 0., 0., 0., 1., 1., 0., 0.]);
         assert!(!hard.tracked());
-        let soft = completed(&tensor(&KNOWN), &logits, true).unwrap().to_f32s().unwrap();
+        let soft = completed(&tensor(&KNOWN), &logits, true).unwrap();
+        assert!(!soft.tracked());
+        let soft = soft.to_f32s().unwrap();
         assert_eq!(soft[..3], [0., 1., 0.]);
         assert!((soft[5] - (2f32.exp() / (2.0 + 2f32.exp()))).abs() < 1e-6 && soft[3] == soft[4]);
     }
@@ -299,5 +301,15 @@ mod tests {
         let unsure = mean([[1., 2., 0.], [0.; 3], [0., 0., 3.]]) + mean([[0., 1., 0.], [2., 0., 0.], [0.; 3]]) / 3.0;
         let ours = open_set(&real, &tensor(&KNOWN), &fake, &fake_rows).unwrap().value().unwrap();
         assert!((ours - (told - unsure)).abs() < 1e-6, "{ours} beside {}", told - unsure);
+    }
+
+    #[test]
+    fn the_last_images_of_a_batch_are_turned_and_keep_their_rows() {
+        let images = Tensor::from_vec((0..12).map(|v| v as f32).collect(), &[3, 1, 2, 2], &Device::Cpu).unwrap();
+        let rows = tensor(&[[1., 0., 0.], [0., 1., 0.], [0., 0., 1.]]);
+        assert!(turned_copies(Asked { images: &images, rows: &rows }, 0).unwrap().is_none());
+        let (turned, rows) = turned_copies(Asked { images: &images, rows: &rows }, 1).unwrap().unwrap();
+        assert_eq!(turned.to_f32s().unwrap(), [9., 11., 8., 10., 11., 10., 9., 8., 10., 8., 11., 9.]);
+        assert_eq!(rows.to_f32s().unwrap(), [0., 0., 1., 0., 0., 1., 0., 0., 1.]);
     }
 }

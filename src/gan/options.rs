@@ -486,3 +486,21 @@ impl TrainOptions {
         if self.rotates() { ((self.rotation_share * n as f64).round() as usize).clamp(1, n) } else { 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_batch_is_turned_rounded_and_at_least_one() {
+        let turned = |share: f64, n: usize| {
+            TrainOptions { self_supervision: "rotation".into(), rotation_share: share, ..TrainOptions::default() }
+                .turned(n)
+        };
+        assert_eq!(
+            [turned(0.25, 64), turned(0.25, 10), turned(0.25, 9), turned(0.0, 64), turned(1.0, 7)],
+            [16, 3, 2, 1, 7]
+        );
+        assert_eq!(TrainOptions::default().turned(64), 0);
+    }
+}

@@ -320,3 +320,29 @@ fn numbers_gone_bad_leave_a_gan_that_can_be_used() {
     assert!(error.kind == Kind::Stopped && gan.step() == 0, "{error}");
     gan.sample_evenly(4, 1, &Stop::default()).unwrap();
 }
+
+#[test]
+fn looks_of_the_guards_change_no_step() {
+    let data = data();
+    let run = |guards: Vec<gan::Guard>| {
+        let options = TrainOptions { steps: 3, guard_every: 1, guards, ..quick("biggan") };
+        let gan = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap();
+        let buffers =
+            gan.generator().store().buffers().into_iter().flat_map(|buffer| buffer.value().to_f32s().unwrap());
+        (bits(&gan), buffers.map(f32::to_bits).collect::<Vec<_>>())
+    };
+    assert_eq!(run(TrainOptions::default().guards), run(Vec::new()));
+}
+
+#[test]
+fn what_guards_found_before_is_forgotten_once_they_stopped_a_training() {
+    let data = data();
+    let mut gan = Gan::new(&data, guarded(|options| options.g_lr = 0.0), &Device::Cpu).unwrap();
+    zeroed(gan.generator().store().params());
+    // Three looks find it collapsed, then two more of another training, and five of a third.
+    gan.train(&data, 6, &Job::silent(), None).unwrap();
+    for stopped in ["after step 10:", "after step 16:"] {
+        let error = gan.train(&data, 60, &Job::silent(), None).unwrap_err();
+        assert!(error.message.contains(stopped) && gan.step() == 6, "{error}");
+    }
+}

@@ -526,3 +526,195 @@ fn the_average_equals_the_raw_generator_until_it_starts() {
     assert!(same(&run(2)));
     assert!(!same(&run(3)));
 }
+
+/// The networks of a GAN and its classifier, each as its numbers.
+fn networks(gan: &Gan) -> Vec<Vec<f64>> {
+    let mut stores = vec![gan.generator().store().params(), gan.discriminator().store().params()];
+    stores.extend(gan.classifier().map(|c| [c.encoder.store().params(), c.head().params()].concat()));
+    let numbers = |params: Vec<fewlab::nn::Param>| params.iter().flat_map(|p| p.value().to_f64s().unwrap()).collect();
+    stores.into_iter().map(numbers).collect()
+}
+
+#[test]
+fn rates_and_bounds_reach_every_network() {
+    let data = few(40).keep_labels(0.5, 1).unwrap().only_known();
+    let run = |change: &dyn Fn(&mut TrainOptions)| {
+        let mut options = TrainOptions { steps: 1, ..triple() };
+        change(&mut options);
+        gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap()
+    };
+    // The first of two steps of warm-up is taken at half the rate.
+    let warm = run(&|options| options.warmup = 2);
+    let half = run(&|options| {
+        (options.g_lr, options.d_lr, options.c_lr) = (options.g_lr / 2.0, options.d_lr / 2.0, options.c_lr / 2.0);
+    });
+    assert_eq!(networks(&warm), networks(&half));
+
+    let sgd = OptimiserKind::named("sgd").unwrap();
+    let bounded = run(&|options| {
+        (options.g_optimiser, options.d_optimiser, options.c_optimiser) = (sgd, sgd, sgd);
+        (options.g_lr, options.d_lr, options.c_lr, options.clip_norm) = (1e3, 1e3, 1e3, 1e-6);
+    });
+    let start = Gan::new(&data, bounded.options.clone(), &Device::Cpu).unwrap();
+    for (old, new) in networks(&start).iter().zip(networks(&bounded)) {
+        let way = old.iter().zip(&new).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        assert!((way - 1e-3).abs() < 2e-5, "a step of {way} along gradients of 1e-6 together");
+    }
+}
+
+#[test]
+fn a_second_task_weighs_as_much_as_it_is_told_to() {
+    let data = few(40).keep_labels(0.5, 1).unwrap().only_known();
+    // How far the head of a task moves in one step: no other loss leads to it.
+    let moved = |head: &str, name: &str, weight: f64| -> Vec<f64> {
+        let mut options = TrainOptions { steps: 1, d_spectral_norm: false, d_lr: 0.1, ..quick("s3gan_co") };
+        options.d_optimiser = OptimiserKind::named("sgd").unwrap();
+        options.set(name, Value::Float(weight)).unwrap();
+        let before = Gan::new(&data, options.clone(), &Device::Cpu).unwrap();
+        let after = gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap();
+        let weight = |gan: &Gan| {
+            let params = gan.discriminator().store().params();
+            params.iter().find(|param| param.name() == head).unwrap().value().to_f64s().unwrap()
+        };
+        weight(&after).iter().zip(weight(&before)).map(|(after, before)| after - before).collect()
+    };
+    for (head, name) in
+        [("discriminator.predictor.weight", "class_weight"), ("discriminator.rotation.weight", "d_rotation_weight")]
+    {
+        let (once, thrice) = (moved(head, name, 1.0), moved(head, name, 3.0));
+        let most = once.iter().fold(0.0f64, |most, way| most.max(way.abs()));
+        // Weights of about 0.1 are known to 1e-8.
+        assert!(most > 1e-3 && once.iter().zip(&thrice).all(|(a, b)| (3.0 * a - b).abs() < 1e-4 * most), "{name}");
+    }
+}
+
+#[test]
+fn fakes_made_in_one_pass_are_those_of_their_own_step_where_no_norm_looks_at_a_batch() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |joint_generation: bool| {
+        let options = TrainOptions {
+            steps: 1,
+            d_steps: 3,
+            joint_generation,
+            g_norm: NormKind::None,
+            g_optimiser: OptimiserKind::named("sgd").unwrap(),
+            d_optimiser: OptimiserKind::named("sgd").unwrap(),
+            g_lr: 0.01,
+            d_lr: 0.01,
+            ..quick("biggan")
+        };
+        gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap()
+    };
+    let (apart, joint) = (run(false), run(true));
+    let start = Gan::new(&data, apart.options.clone(), &Device::Cpu).unwrap();
+    assert!(differences(&apart, &joint) < 1e-3 * differences(&apart, &start));
+}
+
+#[test]
+fn a_penalty_moves_no_spectral_norm() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |penalty: &str| {
+        let options = TrainOptions { steps: 2, penalty: penalty.into(), penalty_weight: 0.0, ..quick("biggan") };
+        bits(&gan::train(&data, options, &Device::Cpu, &Job::silent(), None).unwrap())
+    };
+    assert_eq!(run("r1"), run("none"));
+}
+
+#[test]
+fn every_option_of_a_labeller_counts_and_features_stay_as_they_are() {
+    let data = few(40);
+    let known = data.keep_labels(0.5, 1).unwrap();
+    let (cpu, job) = (Device::Cpu, Job::silent());
+    let state = |classifier: &fewlab::nn::Classifier| -> Vec<u32> {
+        let all = [classifier.encoder.store().state(), classifier.head().state()].concat();
+        all.iter().flat_map(|(_, tensor)| tensor.to_f32s().unwrap()).map(f32::to_bits).collect()
+    };
+    let tiny = || "resnet-tiny".to_string();
+    let rotation = |change: &dyn Fn(&mut SslOptions)| {
+        let mut options = SslOptions { network: tiny(), epochs: 1, batch: 20, ..SslOptions::default() };
+        change(&mut options);
+        ssl::rotation(&known, &options, &cpu, &job).unwrap().classifier
+    };
+    let supervised = |change: &dyn Fn(&mut label::SupervisedOptions)| {
+        let mut options =
+            label::SupervisedOptions { network: tiny(), epochs: 1, batch: 10, ..label::SupervisedOptions::default() };
+        change(&mut options);
+        state(&label::supervised(&known, &options, &cpu, &job).unwrap().classifier)
+    };
+    let features = rotation(&|_| ()).encoder;
+    let before = features.store().state().iter().flat_map(|(_, t)| t.to_f32s().unwrap()).collect::<Vec<_>>();
+    let semi = |change: &dyn Fn(&mut SemiSupervisedOptions)| {
+        let mut options =
+            SemiSupervisedOptions { epochs: 1, batch: 20, labelled_batch: 10, ..SemiSupervisedOptions::default() };
+        change(&mut options);
+        state(&label::semi_supervised(&features, &known, &options, &job).unwrap().classifier)
+    };
+    let probe = |change: &dyn Fn(&mut label::ProbeOptions)| {
+        let mut options = label::ProbeOptions { steps: 2, batch: 10, ..label::ProbeOptions::default() };
+        change(&mut options);
+        label::linear_probe(&features, &known, &options, &job).unwrap().classifier
+    };
+    // Of two steps the second one has another rate.
+    let constant = fewlab::nn::Schedule::Constant;
+    let plain = state(&rotation(&|_| ()));
+    assert_ne!(state(&rotation(&|options| options.schedule = constant)), plain);
+    assert_ne!(state(&rotation(&|options| options.crop = 0)), plain);
+    let plain = supervised(&|_| ());
+    assert_ne!(supervised(&|options| options.schedule = constant), plain);
+    assert_ne!(supervised(&|options| options.crop = 0), plain);
+    assert_ne!(supervised(&|options| options.flip = false), plain);
+    let plain = semi(&|_| ());
+    assert_ne!(semi(&|options| options.schedule = constant), plain);
+    assert_ne!(semi(&|options| options.gamma = 1.0), plain);
+    assert_ne!(semi(&|options| options.crop = 0), plain);
+    assert_ne!(semi(&|options| options.flip = false), plain);
+    assert_ne!(semi(&|options| options.turn_labelled = true), plain);
+    let probed = probe(&|_| ());
+    assert_ne!(state(&probe(&|options| options.schedule = constant)), state(&probed));
+    // A probe changes its head alone, and clusters are of features at evaluation.
+    let options = label::ClusterOptions { k: 4, ..label::ClusterOptions::default() };
+    let clusters = |options: &label::ClusterOptions| {
+        label::cluster(&features, &known, options, &Stop::default()).unwrap().labels().to_vec()
+    };
+    clusters(&options);
+    let hasty = label::ClusterOptions { n_init: 1, max_passes: 1, ..options };
+    assert_ne!(clusters(&hasty), clusters(&label::ClusterOptions { seed: 2, ..hasty.clone() }));
+    for encoder in [&probed.encoder, &features] {
+        let after = encoder.store().state().iter().flat_map(|(_, t)| t.to_f32s().unwrap()).collect::<Vec<_>>();
+        assert_eq!(after, before);
+    }
+}
+
+/// Keeps what each step measured.
+#[derive(Default)]
+struct Measured(Mutex<Vec<Vec<f64>>>);
+
+impl Observer for Measured {
+    fn step(&self, step: &Step<'_>) {
+        self.0.lock().unwrap().push(step.values.iter().map(|(_, value)| *value).collect());
+    }
+}
+
+#[test]
+fn what_a_batch_in_pieces_measures_is_what_the_whole_one_does() {
+    let data = few(40).keep_labels(1.0, 1).unwrap().only_known();
+    let run = |accumulate: usize| {
+        let options = TrainOptions {
+            steps: 1,
+            accumulate,
+            g_norm: NormKind::None,
+            d_spectral_norm: false,
+            d_optimiser: OptimiserKind::named("sgd").unwrap(),
+            // A share of each piece is turned: all of it, or the pieces would turn other images.
+            rotation_share: 1.0,
+            ..quick("s3gan")
+        };
+        let measured = Arc::new(Measured::default());
+        let job = Job { observer: measured.clone(), stop: Stop::default(), keep: false };
+        gan::train(&data, options, &Device::Cpu, &job, None).unwrap();
+        measured.0.lock().unwrap()[0].clone()
+    };
+    let (whole, pieces) = (run(1), run(4));
+    assert_eq!(whole.len(), 5);
+    assert!(whole.iter().zip(&pieces).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs().max(0.1)), "{whole:?} {pieces:?}");
+}
