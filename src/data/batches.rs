@@ -250,4 +250,20 @@ mod tests {
         assert_eq!(error.message, "a batch of 11 images cannot be drawn from 10");
         assert!(ten(0, 1, None).is_err());
     }
+
+    #[test]
+    fn an_image_is_changed_anew_each_time_it_is_shown() {
+        let shape = Shape { channels: 1, height: 3, width: 3 };
+        let one = Images::new(shape, (1..=9).collect()).unwrap();
+        let cropped = BatchOptions { crop: 1, ..Default::default() };
+        let zoomed = BatchOptions { least_area: 0.2, ..Default::default() };
+        for (options, least) in [(cropped, 5), (zoomed, 3)] {
+            let batches = Batches::new(&one, Targets::None, None, 1, &options).unwrap();
+            let shown = |k| batches.batch(k).unwrap().images.to_f32s().unwrap().into_iter().map(f32::to_bits);
+            let mut shown: Vec<Vec<u32>> = (0..40).map(|k| shown(k).collect()).collect();
+            shown.sort_unstable();
+            shown.dedup();
+            assert!(shown.len() >= least, "{} of 40", shown.len());
+        }
+    }
 }

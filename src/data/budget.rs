@@ -288,4 +288,15 @@ mod tests {
             assert!(asked.contains(&format!(".{name}(")), "`everything` does not ask `{name}`");
         }
     }
+
+    #[test]
+    fn each_class_has_a_draw_of_its_own() {
+        let known = tiny((0..40).map(|index| index % 2).collect(), 2).keep_labels(0.25, 1).unwrap();
+        let of = |class: u32| {
+            let kept = known.budget().indices.iter().filter(|index| **index % 2 == class);
+            kept.map(|index| index / 2).collect::<Vec<_>>()
+        };
+        assert_eq!((of(0).len(), of(1).len()), (5, 5));
+        assert_ne!(of(0), of(1));
+    }
 }

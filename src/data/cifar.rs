@@ -124,6 +124,10 @@ fn batch(path: &Path, before: usize, at: usize, classes: usize) -> Result<Part> 
 mod tests {
     use super::super::{Splits, load};
     use super::*;
+    use ::parquet::data_type::{ByteArrayType, Int64Type};
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    use std::sync::Arc;
 
     /// A record: labels, then red of 10, green of 20, blue of 30, all more by `plus`, and one pixel of its own.
     fn record(labels: &[u8], plus: u8) -> Vec<u8> {
@@ -203,5 +207,50 @@ mod tests {
         assert_eq!((coarse.classes().len(), coarse.truth().unwrap().labels()), (2, &[1u32, 0][..]));
         let error = load_from("cifar100", root.path(), Some("middling")).unwrap_err();
         assert_eq!(error.message, "there is no kind of label `middling`");
+    }
+
+    #[test]
+    fn classes_are_called_and_counted_as_their_authors_do() {
+        let train = load_from("cifar10", ten().path(), None).unwrap().train;
+        assert_eq!(train.classes().join(" "), "airplane automobile bird cat deer dog frog horse ship truck");
+    }
+
+    /// A file in the layout of Hugging Face's `cifar100`: a black image with both of its labels.
+    fn both(fine: i64, coarse: i64) -> Vec<u8> {
+        let schema = "message schema { required group img { required binary bytes; } required int64 fine_label; \
+                      required int64 coarse_label; }";
+        let schema = ::parquet::schema::parser::parse_message_type(schema).unwrap();
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::RgbImage::new(32, 32).write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let (mut out, properties) = (Vec::new(), WriterProperties::builder().build());
+        let mut writer = SerializedFileWriter::new(&mut out, Arc::new(schema), Arc::new(properties)).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[png.into_inner().into()], None, None).unwrap();
+        column.close().unwrap();
+        for label in [fine, coarse] {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&[label], None, None).unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        out
+    }
+
+    #[test]
+    fn the_labels_asked_for_are_those_of_their_own_column() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, fine, coarse) in [("train-0.parquet", 7, 2), ("test-0.parquet", 4, 1)] {
+            std::fs::write(root.path().join(name), both(fine, coarse)).unwrap();
+        }
+        for (labels, train, test) in [(None, 7, 4), (Some("fine"), 7, 4), (Some("coarse"), 2, 1)] {
+            let splits = load_from("cifar100", root.path(), labels).unwrap();
+            assert_eq!(
+                (splits.train.labels(), splits.test.labels()),
+                (vec![Some(train)], vec![Some(test)]),
+                "{labels:?}"
+            );
+        }
     }
 }

@@ -190,4 +190,16 @@ mod tests {
         assert!(error.help.unwrap().contains("apt-get install dataset-fashion-mnist"));
         assert!(load_from("mnist", &folder_of).unwrap_err().help.unwrap().contains("yann.lecun.com"));
     }
+
+    #[test]
+    fn clothes_are_called_as_their_authors_call_them() {
+        // The table of labels in the README of Fashion-MNIST.
+        let called = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot";
+        for train in [
+            load("fashion-mnist-10k", &LoadOptions::default()).unwrap().train,
+            load_from("fashion-mnist", &folder(|_| None)).unwrap().train,
+        ] {
+            assert_eq!(train.classes().join(", "), called);
+        }
+    }
 }

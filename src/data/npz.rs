@@ -257,4 +257,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn numbers_become_the_nearest_of_256_levels() {
+        let shape = Shape { channels: 1, height: 1, width: 3 };
+        for kind in [Kind::Float { bytes: 4 }, Kind::Float { bytes: 8 }] {
+            let arrays = Arrays {
+                path: "x.npz".into(),
+                name: "images".into(),
+                layout: Layout { n: 1, shape, channels_last: true, kind },
+            };
+            let bytes = [100.4f32, 100.6, 255.0].map(|level| level / 255.0).map(|value| match kind.width() {
+                4 => value.to_le_bytes().to_vec(),
+                _ => f64::from(value).to_le_bytes().to_vec(),
+            });
+            assert_eq!(arrays.pixels(&bytes.concat()).unwrap(), [100, 101, 255]);
+        }
+    }
 }

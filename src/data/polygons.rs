@@ -189,4 +189,28 @@ mod tests {
         assert!(load("polygons", &LoadOptions { n: Some(5), ..Default::default() }).is_err());
         assert!(load("fashion-mnist-10k", &LoadOptions { n: Some(5), ..Default::default() }).is_err());
     }
+
+    #[test]
+    fn corners_lie_on_a_circle_and_apart() {
+        let polygons = Polygons { seed: 5, from: 0, n: 200 };
+        for place in 0..200 {
+            let (_, corners) = polygons.draw(place);
+            // The centre is as far from the first corner as from the second and the third.
+            let [[ax, ay], [bx, by], [cx, cy]] = [corners[0], corners[1], corners[2]];
+            let d = 2.0 * (ax * (by - cy) + bx * (cy - ay) + cx * (ay - by));
+            let [a, b, c] = [ax * ax + ay * ay, bx * bx + by * by, cx * cx + cy * cy];
+            let x = (a * (by - cy) + b * (cy - ay) + c * (ay - by)) / d;
+            let y = (a * (cx - bx) + b * (ax - cx) + c * (bx - ax)) / d;
+            // Three quarters of half a side.
+            assert!(
+                corners.iter().all(|corner| ((corner[0] - x).hypot(corner[1] - y) - 10.5).abs() < 1e-6),
+                "{corners:?}"
+            );
+            let mut angles: Vec<f64> =
+                corners.iter().map(|corner| (corner[1] - y).atan2(corner[0] - x).to_degrees()).collect();
+            angles.sort_by(f64::total_cmp);
+            angles.push(angles[0] + 360.0);
+            assert!(angles.windows(2).all(|pair| pair[1] - pair[0] > 20.0 - 1e-6), "{angles:?}");
+        }
+    }
 }

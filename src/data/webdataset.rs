@@ -321,4 +321,24 @@ mod tests {
             let _ = load_from(&path, None);
         }
     }
+
+    #[test]
+    fn what_stands_before_the_first_point_is_a_sample_and_its_class_is_that_of_the_first_file() {
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::GrayImage::new(2, 2).write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let png = png.into_inner();
+        let root = tempfile::tempdir().unwrap();
+        for name in ["train.tar", "test.tar"] {
+            let mut shard = tar::Builder::new(Vec::new());
+            let files: [(&str, &[u8]); 3] = [("a.left.png", &png), ("a.cls", b"3"), ("a.json", b"{\"label\": 1}")];
+            for (name, bytes) in files {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                shard.append_data(&mut header, name, bytes).unwrap();
+            }
+            std::fs::write(root.path().join(name), shard.into_inner().unwrap()).unwrap();
+        }
+        assert_eq!(load_from(root.path(), None).unwrap().train.labels(), [Some(3)]);
+        assert_eq!(load_from(root.path(), Some("label")).unwrap().train.labels(), [Some(1)]);
+    }
 }

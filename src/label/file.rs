@@ -407,4 +407,13 @@ mod tests {
                 .contains("cannot read")
         );
     }
+
+    #[test]
+    fn a_name_that_is_a_number_stands_above_the_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.csv");
+        std::fs::write(&path, "index,label\n1,1\n2,0\n").unwrap();
+        let labelled = load(&path, &four_of(["1", "0"]), &LoadOptions::default()).unwrap();
+        assert_eq!(labelled.labels(), [Some(0), Some(0), Some(1), None]);
+    }
 }
