@@ -111,5 +111,10 @@ fn tensorboard_reads_the_events_of_a_run() {
 
 #[test]
 fn the_notebooks_give_what_is_saved_in_them() {
-    against_the_kernel(&program("notebooks.py"), &[]);
+    // Without what Rust cells need the notebook about them is left out.
+    let variables = match crate::rust_cell::cache() {
+        Some(cache) => ("FEWLAB_CACHE", cache),
+        None => ("FEWLAB_TEST_RUST_CELLS", Path::new("")),
+    };
+    against_the_kernel_with(&program("notebooks.py"), &[], &[variables]);
 }
