@@ -29,9 +29,9 @@ pub fn cache() -> Option<&'static Path> {
             if prepared.status.success() {
                 return Some(cache);
             }
-            let offline = ["download", "Could not resolve host", "failed to get", "no `cargo`"];
+            let offline = ["download", "Could not resolve host", "failed to get", "no `cargo`", "rust-src"];
             assert!(offline.iter().any(|word| said.contains(word)), "{said}");
-            eprintln!("skipped: Rust cells; the crates that they need could not be downloaded");
+            eprintln!("skipped: Rust cells; what they need could not be downloaded: {said}");
             None
         })
         .as_deref()
