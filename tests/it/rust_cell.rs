@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::kernel;
 
 /// The cache in which everything that cells need is ready; nothing if the crates cannot be downloaded, or if nobody asked for
-/// what takes a quarter of an hour of one core the first time.
+/// what takes some twenty minutes of one core the first time.
 #[allow(clippy::print_stderr)] // Whoever reads along is told what did not run.
 pub fn cache() -> Option<&'static Path> {
     static CACHE: OnceLock<Option<PathBuf>> = OnceLock::new();
