@@ -85,7 +85,8 @@ impl Seen<'_> {
         let near = (up - down) / STEP;
         let others = [(far_up - far_down) / (2.0 * whole), (up - middle) / half, (middle - down) / half];
         let scale = near.abs().max(slope.abs());
-        let certain = scale.is_finite() && scale > 0.0 && others.iter().all(|other| (other - near).abs() <= CERTAIN * scale);
+        let certain =
+            scale.is_finite() && scale > 0.0 && others.iter().all(|other| (other - near).abs() <= CERTAIN * scale);
         Ok(certain.then_some((slope, near)))
     }
 

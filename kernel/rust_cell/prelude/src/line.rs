@@ -29,7 +29,16 @@ pub fn open(path: PathBuf) {
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let Ok(said) = Said::new(&folder) else { return };
         let ours = Ours::new(&folder);
-        let mut line = Line { stream, folder, theirs: Theirs::default(), ours, said, graphs: HashMap::new(), next: 0, checked: HashSet::new() };
+        let mut line = Line {
+            stream,
+            folder,
+            theirs: Theirs::default(),
+            ours,
+            said,
+            graphs: HashMap::new(),
+            next: 0,
+            checked: HashSet::new(),
+        };
         while line.answer().is_some() {}
     };
     // Without the thread calls are refused by the other side, which waits in vain for the line.
@@ -165,8 +174,13 @@ impl Line {
             if attached.contains(&true) {
                 if self.checked.insert(export.call as usize) {
                     let outputs: Vec<_> = tensors.iter().cloned().zip(attached.iter().copied()).collect();
-                    let seen =
-                        Seen { call: export.call, values: &values, wanted: &wanted, variables: &variables, outputs: &outputs };
+                    let seen = Seen {
+                        call: export.call,
+                        values: &values,
+                        wanted: &wanted,
+                        variables: &variables,
+                        outputs: &outputs,
+                    };
                     // What the function prints again was said.
                     let before = self.said.length();
                     if let Some((gradient, change)) = seen.fault() {
