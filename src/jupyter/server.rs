@@ -19,7 +19,7 @@ use super::{answers, cells};
 use crate::error::{Error, Result};
 use crate::progress::Stop;
 use crate::script::Given;
-use crate::script::session::STACK;
+use crate::script::session::{STACK, among_workers};
 
 /// How often it is asked whether the process that started the kernel is still there.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ fn start_shell(kernel: &Arc<Kernel>, main: bool) -> Result<Shell> {
     std::thread::Builder::new()
         .name(if main { "cells".into() } else { "subshell".into() })
         .stack_size(STACK)
-        .spawn(move || cells::evaluate(&kernel, &receiver, &shell_stop, main))
+        .spawn(move || among_workers(|| cells::evaluate(&kernel, &receiver, &shell_stop, main)))
         .map_err(|error| Error::new(format!("cannot start the thread that cells run on: {error}")))?;
     Ok(Shell { cells: sender, stop })
 }

@@ -42,10 +42,21 @@ pub fn on_script_thread<R: Send>(work: impl FnOnce() -> R + Send) -> crate::Resu
         let thread = std::thread::Builder::new()
             .name("script".into())
             .stack_size(STACK)
-            .spawn_scoped(scope, work)
+            .spawn_scoped(scope, || among_workers(work))
             .map_err(|error| Error::new(format!("cannot start the thread that scripts run on: {error}")))?;
         thread.join().map_err(|payload| diagnostic::panicked(payload.as_ref()).error)
     })
+}
+
+/// Runs `work` on this thread as one of those that operators are shared out to, where it would give each away and sleep until that
+/// is done. The others are its own: what it waits for is never another script's work.
+pub fn among_workers<R>(work: impl FnOnce() -> R) -> R {
+    let workers =
+        rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).use_current_thread().build();
+    let result = work();
+    // Without them, operators are given to the threads of the process.
+    drop(workers);
+    result
 }
 
 impl Session {
