@@ -12,16 +12,47 @@ use super::real::Real;
 /// Elements that make a parallel task worth its start: some 10 microseconds of memory traffic.
 pub const GRAIN: usize = 16 * 1024;
 
+/// An empty vector with room for `len` elements, which, if they are many, lie in pages of 2 MiB where the system has them: the
+/// processor looks up fewer addresses, a fifth of the time of a pass over memory.
+pub fn with_room<T>(len: usize) -> Vec<T> {
+    let data = Vec::with_capacity(len);
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 2 << 20;
+        let start = (data.as_ptr() as usize).next_multiple_of(PAGE);
+        let end = (data.as_ptr() as usize + len * size_of::<T>()) / PAGE * PAGE;
+        if end > start {
+            // SAFETY: the range lies in the vector's own memory, and advice changes no value. A refusal changes nothing either.
+            unsafe {
+                libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE);
+            }
+        }
+    }
+    data
+}
+
 /// A vector of `len` elements whose values are not set.
 ///
 /// # Safety
 /// The caller writes every element before anything reads it.
 #[allow(clippy::uninit_vec)] // The contract above is the point of this function.
 pub unsafe fn uninit<T: Real>(len: usize) -> Vec<T> {
-    let mut data = Vec::with_capacity(len);
+    let mut data = with_room(len);
     // SAFETY: the capacity is `len`; the caller promises to write before reading.
     unsafe { data.set_len(len) };
     data
+}
+
+/// Asks for memory that is read later. Any address will do.
+#[inline(always)]
+pub fn prefetch<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of an address that is not there does nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch(from.cast(), std::arch::x86_64::_MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
 }
 
 /// Calls `f(i, plane)` for each `len`-element plane of `out`, on all cores. The last plane may be shorter.

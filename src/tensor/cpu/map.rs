@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::buffer::with_room;
 use super::dispatch::multiversion;
 use super::real::Real;
 
@@ -12,7 +13,7 @@ const CHUNK: usize = 16 * 1024;
 
 /// Builds a vector of `n` values; `fill(start, out)` writes every element of `out`, the values from `start` on.
 pub(crate) fn build<U: Send>(n: usize, chunk: usize, fill: impl Fn(usize, &mut [MaybeUninit<U>]) + Sync) -> Vec<U> {
-    let mut out: Vec<U> = Vec::with_capacity(n);
+    let mut out: Vec<U> = with_room(n);
     let spare = &mut out.spare_capacity_mut()[..n];
     if n <= chunk {
         fill(0, spare);
@@ -102,8 +103,12 @@ multiversion! {
     }
 }
 
-/// `g` where `y` is positive, `slope` times `g` elsewhere.
-pub fn slope_where_negative<T: Real>(g: &[T], y: &[T], slope: T) -> Vec<T> {
+/// `g` where `y` is positive, `slope` times `g` elsewhere; `g` broadcasts to `y`'s shape.
+pub fn slope_where_negative<T: Real>(g: &[T], g_dims: &[usize], y: &[T], dims: &[usize], slope: T) -> Vec<T> {
+    if g.len() < y.len() {
+        // A choice between two numbers is no branch.
+        return broadcast(g, g_dims, y, dims, dims, |g, y| g * if y > T::ZERO { T::ONE } else { slope });
+    }
     build(g.len(), CHUNK, |start, out| {
         let end = start + out.len();
         slopes(&g[start..end], &y[start..end], slope, out);

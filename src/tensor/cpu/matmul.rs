@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::buffer::{Aligned, SharedMut, uninit, with_scratch};
-use super::conv::{Product, product_of};
-use super::dispatch::Isa;
+use super::buffer::{SharedMut, uninit, with_scratch};
+use super::conv::{Kernels, Product, product_of};
+use super::dispatch::{Isa, multiversion};
 use super::real::Real;
 
 /// A matrix in memory: elements from one row to the next, and from one column to the next. One of both is 1.
@@ -17,13 +17,26 @@ pub struct Walk {
     pub column: usize,
 }
 
+impl Walk {
+    /// The same matrix with rows for columns.
+    fn turned(self) -> Self {
+        Self { row: self.column, column: self.row }
+    }
+}
+
 /// Terms that are summed at a time: a panel of the right side that stays in the first-level cache.
 const TERMS: usize = 256;
+/// Panels of the right side that are packed at a time, so that its rows are read in runs of several cache lines.
+const PANELS: usize = 4;
+/// The most rows of a task: packed, they stay in the second-level cache.
+const ROWS: usize = 224;
+/// Multiplications that take as long as packing a number.
+const PACKING: usize = 8;
 /// Multiplications that make a parallel task worth its start.
-const GRAIN: usize = 1 << 16;
+const GRAIN: usize = 1 << 19;
 
-/// `count` products of `[m, k]` and `[k, n]`, one after the other: `[count, m, n]`. Sums go from the first term to the last,
-/// whatever the number of threads. `None` if this type has no loops of its own.
+/// `count` products of `[m, k]` and `[k, n]`, one after the other: `[count, m, n]`. Sums go from the first term to the last, some
+/// of them at a time, whatever the number of threads. `None` if this type has no loops of its own.
 pub fn matmul<T: Real>(
     a: &[T],
     b: &[T],
@@ -41,109 +54,77 @@ pub fn matmul<T: Real>(
         return Some(small(a, b, count, [m, k, n], a_walk, b_walk));
     }
     let kernels = T::kernels(isa);
-    let lanes = kernels.lanes;
-    let width = 2 * lanes;
-    let panels = n.div_ceil(width);
-    // The right side in panels of two vectors, `[panel][term][column]`, padded with zeros.
-    let panel_len = k * width;
-    let mut packed = Aligned::<T>::zeros(count * panels * panel_len);
-    let pack = |(at, to): (usize, &mut [T])| {
-        let (item, panel) = (at / panels, at % panels);
-        let from = &b[item * k * n..][..k * n];
-        let columns = panel * width..((panel + 1) * width).min(n);
-        if b_walk.column == 1 {
-            for (i, to) in to.chunks_exact_mut(width).enumerate() {
-                to[..columns.len()].copy_from_slice(&from[i * b_walk.row + columns.start..][..columns.len()]);
-            }
-            return;
-        }
-        for first in columns.clone().step_by(lanes) {
-            let rows = (columns.end - first).min(lanes);
-            let from = from[first * b_walk.column..].as_ptr();
-            let to = to[first - columns.start..].as_mut_ptr();
-            // SAFETY: reads `k` values of `rows` columns; writes a vector for each.
-            unsafe { (kernels.transpose)(from, b_walk.column, rows, k, to, width) };
-        }
-    };
-    let work = count * m * n * k;
-    if work <= GRAIN {
-        packed.chunks_exact_mut(panel_len).enumerate().for_each(pack);
-    } else {
-        packed.par_chunks_exact_mut(panel_len).enumerate().for_each(pack);
-    }
+    let width = 2 * kernels.lanes;
+    let (blocks, panels) = (m.div_ceil(most), n.div_ceil(width));
+    let grid = Grid::new(count, [blocks, most], [panels, width], m * k * n);
 
     // SAFETY: tasks write every row and panel of every product.
     let mut out = unsafe { uninit::<T>(count * m * n) };
     let shared = SharedMut::new(&mut out);
-    // Blocks of rows, and tasks of some of them by all panels of a product.
-    let blocks = m.div_ceil(most);
-    let per_task =
-        (GRAIN / (most * n * k)).max(blocks.div_ceil(4 * rayon::current_num_threads()).min(8)).clamp(1, blocks);
-    let groups = blocks.div_ceil(per_task);
-    // Rows that several panels are multiplied with are brought side by side first.
-    let packs = panels > 2;
-    let pitch = most.next_multiple_of(lanes);
-    let packed_len = if packs { per_task * TERMS * pitch } else { 0 };
+    let pitch = most.next_multiple_of(kernels.lanes);
+    let terms_most = TERMS.min(k);
+    let (left_len, right_len) = (grid.blocks * terms_most * pitch, PANELS.min(grid.panels) * terms_most * width);
     let run = |task: usize| {
-        let (item, group) = (task / groups, task % groups);
-        let a = &a[item * m * k..][..m * k];
-        let panels_of = &packed[item * panels * panel_len..][..panels * panel_len];
-        let task_blocks = group * per_task..((group + 1) * per_task).min(blocks);
-        let rows_of = |block: usize| m * block / blocks..m * (block + 1) / blocks;
-        with_scratch::<T, _>(most * width + packed_len, |scratch| {
-            let (edge, left) = scratch.split_at_mut(most * width);
+        let (item, group) = (task / grid.tasks, task % grid.tasks);
+        let (a, b) = (&a[item * m * k..][..m * k], &b[item * k * n..][..k * n]);
+        let evenly = |i: usize, all: usize, of: usize| i * all / of..(i + 1) * all / of;
+        let task_blocks = evenly(group % grid.across, blocks, grid.across);
+        let task_panels = evenly(group / grid.across, panels, grid.tasks / grid.across);
+        let rows_of = |block: usize| evenly(block, m, blocks);
+        // A single panel is not worth packing rows for, unless they all fall on the same lines of the first-level cache.
+        let packs = task_panels.len() > 1 || (a_walk.column == 1 && (a_walk.row * size_of::<T>()).is_multiple_of(1024));
+        with_scratch::<T, _>(most * width + left_len + right_len, |scratch| {
+            let (edge, rest) = scratch.split_at_mut(most * width);
+            let (right, left) = rest.split_at_mut(right_len);
             for start in (0..k).step_by(TERMS) {
                 let terms = TERMS.min(k - start);
-                let part = |row: usize| a[row * a_walk.row + start * a_walk.column..].as_ptr();
                 if packs {
-                    for (block, to) in task_blocks.clone().zip(left.chunks_exact_mut(TERMS * pitch)) {
+                    for (block, to) in task_blocks.clone().zip(left.chunks_exact_mut(terms_most * pitch)) {
                         let rows = rows_of(block);
-                        if a_walk.column == 1 {
-                            for first in (0..rows.len()).step_by(lanes) {
-                                let count = (rows.len() - first).min(lanes);
-                                let (from, to) = (part(rows.start + first), to[first..].as_mut_ptr());
-                                // SAFETY: reads `terms` values of `count` rows; writes a vector for each.
-                                unsafe { (kernels.transpose)(from, a_walk.row, count, terms, to, pitch) };
-                            }
-                            continue;
-                        }
-                        for (i, to) in to.chunks_exact_mut(pitch).take(terms).enumerate() {
-                            let from = &a[(start + i) * a_walk.column + rows.start..][..rows.len()];
-                            to[..rows.len()].copy_from_slice(from);
-                        }
+                        let from = &a[rows.start * a_walk.row + start * a_walk.column..];
+                        pack(kernels, from, a_walk.turned(), [rows.len(), terms], to, pitch);
                     }
                 }
-                for panel in 0..panels {
-                    let first = panel * width;
-                    let columns = width.min(n - first);
-                    let whole = columns == width || columns == lanes;
-                    for (i, block) in task_blocks.clone().enumerate() {
-                        let rows = rows_of(block);
-                        let (a, a_row, a_step) = if packs {
-                            (left[i * TERMS * pitch..].as_ptr(), 1, pitch)
-                        } else {
-                            (part(rows.start), a_walk.row, a_walk.column)
-                        };
-                        let b = panels_of[panel * panel_len + start * width..].as_ptr();
-                        let edge = edge.as_mut_ptr();
-                        // SAFETY: these rows of this product belong to this task alone; the output, or the edge's scratch, holds
-                        // as many columns as the vectors do.
-                        unsafe {
-                            let to = shared.get().add((item * m + rows.start) * n + first);
-                            let copy = |from: *const T, from_row: usize, to: *mut T, to_row: usize| {
-                                for row in 0..rows.len() {
-                                    let (from, to) = (from.add(row * from_row), to.add(row * to_row));
-                                    std::ptr::copy_nonoverlapping(from, to, columns);
-                                }
+                for first in task_panels.clone().step_by(PANELS) {
+                    let some = first..(first + PANELS).min(task_panels.end);
+                    for (panel, to) in some.clone().zip(right.chunks_exact_mut(terms_most * width)) {
+                        let columns = width.min(n - panel * width);
+                        let from = &b[start * b_walk.row + panel * width * b_walk.column..];
+                        pack(kernels, from, b_walk, [columns, terms], to, width);
+                    }
+                    for (panel, right) in some.zip(right.chunks_exact(terms_most * width)) {
+                        let first = panel * width;
+                        let columns = width.min(n - first);
+                        let whole = columns == width || columns == kernels.lanes;
+                        for (i, block) in task_blocks.clone().enumerate() {
+                            let rows = rows_of(block);
+                            let (a, a_row, a_step) = if packs {
+                                (left[i * terms_most * pitch..].as_ptr(), 1, pitch)
+                            } else {
+                                let from = &a[rows.start * a_walk.row + start * a_walk.column..];
+                                (from.as_ptr(), a_walk.row, a_walk.column)
                             };
-                            if !whole && start > 0 {
-                                copy(to, n, edge, width);
-                            }
-                            let (c, c_row) = if whole { (to, n) } else { (edge, width) };
-                            let of = Product { a, a_row, a_step, terms, b, b_row: width, c, c_row, add: start > 0 };
-                            product(&of, rows.len(), columns.div_ceil(lanes));
-                            if !whole {
-                                copy(edge, width, to, n);
+                            let edge = edge.as_mut_ptr();
+                            // SAFETY: these rows of this product belong to this task alone; the output, or the edge's scratch,
+                            // holds as many columns as the vectors do.
+                            unsafe {
+                                let to = shared.get().add((item * m + rows.start) * n + first);
+                                let copy = |from: *const T, from_row: usize, to: *mut T, to_row: usize| {
+                                    for row in 0..rows.len() {
+                                        let (from, to) = (from.add(row * from_row), to.add(row * to_row));
+                                        std::ptr::copy_nonoverlapping(from, to, columns);
+                                    }
+                                };
+                                if !whole && start > 0 {
+                                    copy(to, n, edge, width);
+                                }
+                                let (c, c_row) = if whole { (to, n) } else { (edge, width) };
+                                let b = right.as_ptr();
+                                let of = Product { a, a_row, a_step, terms, b, b_row: width, c, c_row, add: start > 0 };
+                                product(&of, rows.len(), columns.div_ceil(kernels.lanes));
+                                if !whole {
+                                    copy(edge, width, to, n);
+                                }
                             }
                         }
                     }
@@ -151,13 +132,85 @@ pub fn matmul<T: Real>(
             }
         });
     };
-    if work <= GRAIN {
-        (0..count * groups).for_each(run);
+    let work = count * m * n * k;
+    let tasks = count * grid.tasks;
+    if work <= 2 * GRAIN {
+        (0..tasks).for_each(run);
     } else {
-        let at_a_time = (GRAIN / (work / (count * groups)).max(1)).max(1);
-        (0..count * groups).into_par_iter().with_min_len(at_a_time).for_each(run);
+        let at_a_time = (GRAIN / (work / tasks).max(1)).max(1);
+        (0..tasks).into_par_iter().with_min_len(at_a_time).for_each(run);
     }
     Some(out)
+}
+
+/// How each product is cut into tasks: of so many blocks of rows by so many panels, no more.
+struct Grid {
+    tasks: usize,
+    /// Tasks that share their panels.
+    across: usize,
+    blocks: usize,
+    panels: usize,
+}
+
+impl Grid {
+    fn new(count: usize, [blocks, most]: [usize; 2], [panels, width]: [usize; 2], work: usize) -> Self {
+        let threads = rayon::current_num_threads();
+        let (rows, columns) = (blocks * most, panels * width);
+        let least = blocks.div_ceil((ROWS / most).max(1));
+        // Two for each thread at least, so that one that is held up is not waited for long.
+        let wanted = if threads == 1 { 1 } else { (2 * threads).min(count * work / GRAIN).div_ceil(count).max(1) };
+        let mut best = (f64::INFINITY, least, 1);
+        for across in least..=blocks.min(least.max(wanted)) {
+            let fewest = wanted.div_ceil(across).min(panels);
+            for down in fewest..=panels.min(fewest + 1) {
+                // Each task packs what it multiplies: rows once for each way down, panels once for each across.
+                let cost = rows * columns + PACKING * (rows * down + columns * across);
+                let tasks = count * across * down;
+                let cost = cost as f64 * (tasks.div_ceil(threads) * threads) as f64 / tasks as f64;
+                if cost < best.0 {
+                    best = (cost, across, down);
+                }
+            }
+        }
+        let (_, across, down) = best;
+        Self { tasks: across * down, across, blocks: blocks.div_ceil(across), panels: panels.div_ceil(down) }
+    }
+}
+
+/// Brings `lines` columns of a matrix side by side for each of `terms` rows, `[term][line]`, `pitch` elements from one term to the
+/// next, of which whole vectors are written.
+fn pack<T: Real>(kernels: &Kernels<T>, from: &[T], walk: Walk, [lines, terms]: [usize; 2], to: &mut [T], pitch: usize) {
+    if walk.column == 1 {
+        match pitch {
+            32 => pack_rows(from, walk.row, lines, &mut to.as_chunks_mut::<32>().0[..terms]),
+            16 => pack_rows(from, walk.row, lines, &mut to.as_chunks_mut::<16>().0[..terms]),
+            _ => pack_rows(from, walk.row, lines, &mut to.as_chunks_mut::<8>().0[..terms]),
+        }
+        return;
+    }
+    for first in (0..lines).step_by(kernels.lanes) {
+        let count = (lines - first).min(kernels.lanes);
+        let from = from[first * walk.column..].as_ptr();
+        // SAFETY: reads `terms` values of `count` lines; writes a vector for each.
+        unsafe { (kernels.transpose)(from, walk.column, count, terms, to[first..].as_mut_ptr(), pitch) };
+    }
+}
+
+multiversion! {
+    fn pack_rows[T: Real, const PITCH: usize](
+        from: &[T],
+        step: usize,
+        lines: usize,
+        to: &mut [[T; PITCH]],
+    ) {
+        for (i, to) in to.iter_mut().enumerate() {
+            // Neighbours are copied along where there are any: what is made of them is not kept.
+            match from[i * step..].first_chunk() {
+                Some(whole) => *to = *whole,
+                None => to[..lines].copy_from_slice(&from[i * step..][..lines]),
+            }
+        }
+    }
 }
 
 /// Matrices of a few numbers, where anything but the sums is waste.

@@ -13,8 +13,7 @@ use crate::tensor::value::{Raw, contiguous, from_cpu};
 
 fn on_cpu(a: &Raw, b: &Raw, dims: &[usize]) -> Result<Raw> {
     let (a_turned, b_turned) = (turned(a), turned(b));
-    // Neither in order nor turned: put in order first.
-    let (a, b) = (if a_turned { a.clone() } else { contiguous(a)? }, if b_turned { b.clone() } else { contiguous(b)? });
+    let (a, b) = (in_order(a)?, in_order(b)?);
     let (m, k, n) = (a.dim(a.rank() - 2)?, a.dim(a.rank() - 1)?, b.dim(b.rank() - 1)?);
     let walk =
         |rows, columns, turned| if turned { Walk { row: 1, column: rows } } else { Walk { row: columns, column: 1 } };
@@ -27,6 +26,11 @@ fn on_cpu(a: &Raw, b: &Raw, dims: &[usize]) -> Result<Raw> {
     let count = dims[..dims.len() - 2].iter().product();
     let product = matmul(a_values, b_values, count, [m, k, n], walk(m, k, a_turned), walk(k, n, b_turned));
     from_cpu(product.ok_or_else(|| Error::bug("there is no product of f32"))?, dims)
+}
+
+/// Matrices whose values lie in order, or turned; others are put in order.
+fn in_order(raw: &Raw) -> Result<Raw> {
+    if turned(raw) { Ok(raw.clone()) } else { contiguous(raw) }
 }
 
 /// Whether the last two dimensions lie in memory as those of the transpose do, in order.
@@ -79,7 +83,8 @@ impl Tensor {
             (true, DType::F32) => on_cpu(self.raw(), other.raw(), &dims)?,
             #[cfg(feature = "cuda")]
             _ if self.device().is_cuda() => cuda::for_product(self.raw())?.matmul(&cuda::for_product(other.raw())?)?,
-            _ => self.raw().matmul(other.raw())?,
+            // Candle does not see that values repeat in memory.
+            _ => in_order(self.raw())?.matmul(&in_order(other.raw())?)?,
         };
         let (a, b) = (self.clone(), other.clone());
         Ok(operator("matmul", value, &[self, other], move |incoming| {

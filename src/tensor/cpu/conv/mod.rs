@@ -40,7 +40,7 @@ mod winograd;
 mod tests;
 
 use correlation::{Blocks, Correlation, Pass, pack};
-pub use kernel::Kernel;
+pub use kernel::{Kernel, Kernels};
 pub use winograd::{Product, Winograd, product_of};
 
 use super::buffer::Aligned;

@@ -3,6 +3,7 @@
 //! Vectors run along channels, so that a tile's transforms are the same few sums for every lane and any size of image.
 #![allow(unsafe_code)] // Intrinsics and raw pointers: bounds were settled when the plan was made.
 
+use super::super::super::buffer::prefetch;
 use super::super::super::dispatch::Isa;
 use super::super::super::real::Real;
 use super::super::vector::{Plain, Vector};
@@ -128,14 +129,15 @@ unsafe fn product<V: Vector, const K: usize, const N: usize>(p: &Product<V::Elem
         if p.add {
             unrolled!(k in 0..K of 16 {
                 unrolled!(n in 0..N of 2 {
-                    acc[k][n] = V::load(p.c.add(k * p.c_row + n * V::LANES));
+                    prefetch(p.c.add(k * p.c_row + n * V::LANES));
                 });
             });
         }
-        // Rows in threes, so that few pointers name them all.
+        // Rows in threes, so that few pointers name them all. The compiler must not see that each is made of the one before,
+        // or it makes a chain of additions as long as the products take.
         let mut a = [p.a; 6];
         unrolled!(group in 0..6 of 8 {
-            a[group] = p.a.wrapping_add(3 * group * p.a_row);
+            a[group] = std::hint::black_box(p.a.wrapping_add(3 * group * p.a_row));
         });
         let mut b = p.b;
         for _ in 0..p.terms {
@@ -156,7 +158,9 @@ unsafe fn product<V: Vector, const K: usize, const N: usize>(p: &Product<V::Elem
         }
         unrolled!(k in 0..K of 16 {
             unrolled!(n in 0..N of 2 {
-                acc[k][n].store(p.c.add(k * p.c_row + n * V::LANES));
+                let to = p.c.add(k * p.c_row + n * V::LANES);
+                let sum = if p.add { acc[k][n].add(V::load(to)) } else { acc[k][n] };
+                sum.store(to);
             });
         });
     }
