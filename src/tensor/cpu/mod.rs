@@ -13,6 +13,7 @@ pub mod matmul;
 pub mod norm;
 pub mod normal;
 pub mod order;
+pub mod philox;
 pub mod pick;
 pub mod pool;
 pub mod real;

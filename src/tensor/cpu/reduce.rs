@@ -46,14 +46,12 @@ fn sum_row<T: Real>(x: &[T]) -> f64 {
 #[inline(always)]
 fn sum_block<T: Real, const WIDTH: usize>(block: &[T]) -> T {
     let mut lanes = [T::ZERO; WIDTH];
-    let mut chunks = block.chunks_exact(WIDTH);
-    for chunk in chunks.by_ref() {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += *v;
-        }
+    let (chunks, rest) = block.as_chunks();
+    for chunk in chunks {
+        add(&mut lanes, chunk);
     }
-    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane += *v;
+    if !rest.is_empty() {
+        add(&mut lanes, &filled(rest, T::ZERO));
     }
     let mut width = WIDTH;
     while width > 1 {
@@ -63,6 +61,21 @@ fn sum_block<T: Real, const WIDTH: usize>(block: &[T]) -> T {
         }
     }
     lanes[0]
+}
+
+#[inline(always)]
+fn add<T: Real, const WIDTH: usize>(lanes: &mut [T; WIDTH], values: &[T; WIDTH]) {
+    for (lane, v) in lanes.iter_mut().zip(values) {
+        *lane += *v;
+    }
+}
+
+/// Fewer values than lanes, and `with` in the others: lanes that are told apart by a number do not stay in registers.
+#[inline(always)]
+fn filled<T: Real, const WIDTH: usize>(values: &[T], with: T) -> [T; WIDTH] {
+    let mut lanes = [with; WIDTH];
+    lanes[..values.len()].copy_from_slice(values);
+    lanes
 }
 
 /// Sums of `[outer, length, inner]` over `length`: `[outer, inner]`.
@@ -116,16 +129,13 @@ fn first_of_largest<T: Real>(row: &[T]) -> u32 {
     let mut lanes = [T::NEG_INFINITY; LANES];
     // A NaN, once one was met.
     let mut odd = [T::ZERO; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in chunks.by_ref() {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let last = if rest.is_empty() { None } else { Some(&filled(rest, T::NEG_INFINITY)) };
+    for chunk in chunks.iter().chain(last) {
         for ((lane, odd), &v) in lanes.iter_mut().zip(&mut odd).zip(chunk) {
             *lane = if v > *lane { v } else { *lane };
             *odd = if v.is_nan() { v } else { *odd };
         }
-    }
-    for ((lane, odd), &v) in lanes.iter_mut().zip(&mut odd).zip(chunks.remainder()) {
-        *lane = if v > *lane { v } else { *lane };
-        *odd = if v.is_nan() { v } else { *odd };
     }
     if odd.iter().any(|odd| odd.is_nan()) {
         return row.iter().position(|v| v.is_nan()).unwrap_or(0) as u32;
@@ -178,8 +188,13 @@ pub fn argmax<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Ve
 
 multiversion! {
     fn max_of_rows[T: Real](x: &[T], length: usize, out: &mut [MaybeUninit<T>]) {
+        // Whether there is a NaN is asked of many values at a time, and seldom answered with yes.
+        let mut odd = false;
+        for &v in x {
+            odd |= v.is_nan();
+        }
         for (out, row) in out.iter_mut().zip(x.chunks_exact(length)) {
-            out.write(max_row(row));
+            out.write(if odd { row.iter().copied().fold(T::NEG_INFINITY, larger) } else { max_row(row) });
         }
     }
 }
@@ -190,24 +205,23 @@ fn larger<T: Real>(a: T, b: T) -> T {
     if a >= b || a.is_nan() { a } else { b }
 }
 
-/// The largest value, or NaN if there is one.
+/// The largest value; a NaN is passed over.
 #[inline(always)]
 fn max_row<T: Real>(row: &[T]) -> T {
+    let most = |a: T, b: T| if b > a { b } else { a };
     let mut lanes = [T::NEG_INFINITY; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in chunks.by_ref() {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let last = if rest.is_empty() { None } else { Some(&filled(rest, T::NEG_INFINITY)) };
+    for chunk in chunks.iter().chain(last) {
         for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, v);
+            *lane = most(*lane, v);
         }
-    }
-    for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane = larger(*lane, v);
     }
     let mut width = LANES;
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            lanes[i] = larger(lanes[i], lanes[i + width]);
+            lanes[i] = most(lanes[i], lanes[i + width]);
         }
     }
     lanes[0]
