@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, DType, Device, Storage, WithDType};
 use rayon::prelude::*;
 
-use super::cpu::order;
+use super::cpu::{map, order};
 use super::grad::{Node, operator};
 use super::room::room;
 use crate::error::{Error, Result};
@@ -285,6 +285,27 @@ impl Tensor {
     }
 }
 
+/// Runs one of two typed bodies: `T` is f32 or f64.
+macro_rules! typed {
+    ($raw:expr, $T:ident => $body:expr) => {
+        match $raw.dtype() {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => {
+                Err(crate::error::Error::new(format!("expected a tensor of f32 or f64, was given {}", other.as_str()))
+                    .help("convert it with `to_dtype`"))
+            }
+        }
+    };
+}
+pub(crate) use typed;
+
 /// What a kernel of ours gives for a tensor on a GPU; `None` elsewhere, and in a build without CUDA.
 macro_rules! on_gpu {
     ($x:expr, $value:expr) => {{
@@ -317,6 +338,9 @@ pub(crate) fn contiguous(raw: &Raw) -> Result<Raw> {
     }
     if raw.is_contiguous() {
         return Ok(raw.clone());
+    }
+    if raw.device().is_cpu() && repeats(raw) && matches!(raw.dtype(), DType::F32 | DType::F64) {
+        return typed!(raw, T => with_distinct::<T, _>(raw, |x, dims| from_cpu(map::expand(x, dims, raw.dims()), raw.dims())));
     }
     let (storage, layout) = raw.storage_and_layout();
     macro_rules! ordered {
@@ -379,29 +403,28 @@ pub(crate) fn with_slice<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T]) -> Res
     f(&values[start..end])
 }
 
+/// Whether the values along some dimension are all the same one in memory.
+fn repeats(raw: &Raw) -> bool {
+    raw.dims().iter().zip(raw.stride()).any(|(length, stride)| *length > 1 && *stride == 0)
+}
+
+/// Reads the values of a CPU tensor as [`with_slice`] does, but once only along dimensions in which they repeat: the values,
+/// and their shape, which broadcasts to the tensor's.
+pub(crate) fn with_distinct<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T], &[usize]) -> Result<R>) -> Result<R> {
+    if !repeats(raw) {
+        return with_slice(raw, |values| f(values, raw.dims()));
+    }
+    let mut distinct = raw.clone();
+    for (dim, (length, stride)) in raw.dims().iter().zip(raw.stride()).enumerate() {
+        if *length > 1 && *stride == 0 {
+            distinct = distinct.narrow(dim, 0, 1)?;
+        }
+    }
+    with_slice(&distinct, |values| f(values, distinct.dims()))
+}
+
 /// A CPU tensor around values that are already in order.
 pub(crate) fn from_cpu<T: WithDType>(values: Vec<T>, dims: &[usize]) -> Result<Raw> {
     let storage: CpuStorage = T::to_cpu_storage_owned(values);
     Ok(Raw::from_storage(Storage::Cpu(storage), dims, candle_core::op::BackpropOp::none(), false))
 }
-
-/// Runs one of two typed bodies: `T` is f32 or f64.
-macro_rules! typed {
-    ($raw:expr, $T:ident => $body:expr) => {
-        match $raw.dtype() {
-            candle_core::DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            candle_core::DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            other => {
-                Err(crate::error::Error::new(format!("expected a tensor of f32 or f64, was given {}", other.as_str()))
-                    .help("convert it with `to_dtype`"))
-            }
-        }
-    };
-}
-pub(crate) use typed;

@@ -39,6 +39,69 @@ multiversion! {
     }
 }
 
+/// The gradient of [`softmax`] with output `y` from that of its output: y (g - sum(g y)) for each row of `length` values. `g` is
+/// as long as `y`, or one row that stands for all.
+pub fn softmax_gradient<T: Real>(y: &[T], g: &[T], length: usize) -> Vec<T> {
+    gradient_rows(y, g, length, softmax_gradient_row)
+}
+
+/// The gradient of [`log_softmax`] with output `y`: g - exp(y) sum(g) for each row; see [`softmax_gradient`].
+pub fn log_softmax_gradient<T: Real>(y: &[T], g: &[T], length: usize) -> Vec<T> {
+    gradient_rows(y, g, length, log_softmax_gradient_row)
+}
+
+multiversion! {
+    fn softmax_gradient_row[T: Real](y: &[T], g: &[T], out: &mut [MaybeUninit<T>]) {
+        let total = T::from_f64(sum_of(y, g, |y, g| y * g));
+        for ((out, &y), &g) in out.iter_mut().zip(y).zip(g) {
+            out.write(y * (g - total));
+        }
+    }
+}
+
+multiversion! {
+    fn log_softmax_gradient_row[T: Real](y: &[T], g: &[T], out: &mut [MaybeUninit<T>]) {
+        let total = T::from_f64(sum_of(y, g, |_, g| g));
+        for ((out, &y), &g) in out.iter_mut().zip(y).zip(g) {
+            out.write(g - y.exp() * total);
+        }
+    }
+}
+
+/// The sum of `f` over pairs, in f64 across blocks.
+#[inline(always)]
+fn sum_of<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
+    let mut sum = 0.0;
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        let mut lanes = [T::ZERO; LANES];
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane += f(a, b);
+            }
+        }
+        for lane in lanes {
+            sum += lane.to_f64();
+        }
+        for (&a, &b) in a_rest.iter().zip(b_rest) {
+            sum += f(a, b).to_f64();
+        }
+    }
+    sum
+}
+
+type GradientRow<T> = fn(&[T], &[T], &mut [MaybeUninit<T>]);
+
+fn gradient_rows<T: Real>(y: &[T], g: &[T], length: usize, f: GradientRow<T>) -> Vec<T> {
+    let at_a_time = (16 * 1024 / length.max(1)).max(1);
+    build(y.len(), at_a_time * length, |start, out| {
+        for (i, (y, out)) in y[start..].chunks(length).zip(out.chunks_mut(length)).enumerate() {
+            let g = if g.len() == length { g } else { &g[start + i * length..][..length] };
+            f(y, g, out);
+        }
+    })
+}
+
 /// exp(x - top) for each value, and their sum.
 #[inline(always)]
 fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T]) -> f64 {

@@ -8,7 +8,7 @@ use crate::tensor::cpu::real::Real;
 use crate::tensor::cuda;
 use crate::tensor::grad::operator;
 use crate::tensor::room::room;
-use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_distinct};
 
 /// The shape that `a` and `b` broadcast to.
 pub(crate) fn broadcast_dims(what: &str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
@@ -91,8 +91,8 @@ fn raw(what: &str, kind: Kind, a: &Tensor, b: &Tensor) -> Result<Raw> {
         let value = on_gpu!(a, cuda::pair(kind.on_gpu(), a.raw(), b.raw(), &dims));
         return value.unwrap_or_else(|| through_candle(kind, a.raw(), b.raw()));
     }
-    typed!(a, T => with_slice::<T, _>(a.raw(), |x| with_slice::<T, _>(b.raw(), |y| {
-        from_cpu(apply(kind, x, a.dims(), y, b.dims(), &dims), &dims)
+    typed!(a, T => with_distinct::<T, _>(a.raw(), |x, x_dims| with_distinct::<T, _>(b.raw(), |y, y_dims| {
+        from_cpu(apply(kind, x, x_dims, y, y_dims, &dims), &dims)
     })))
 }
 

@@ -257,6 +257,58 @@ fn gradients_are_the_slopes_of_the_values() {
     }
 }
 
+/// `x` with its values along dimension `dim`, or along all, those of the first place: repeated in memory, and written out.
+fn repeated(x: &Tensor, dim: Option<usize>) -> [Tensor; 2] {
+    let over = |i: usize| dim.is_none_or(|dim| dim == i);
+    let mut one = x.detach();
+    for i in (0..x.rank()).filter(|i| over(*i)) {
+        one = one.narrow(i, 0, 1).unwrap();
+    }
+    [one.spread(x.dims()).unwrap(), one.broadcast_to(x.dims()).unwrap()]
+}
+
+#[test]
+fn values_that_repeat_in_memory_are_those_written_out() {
+    let golden = golden();
+    for (name, case) in CASES {
+        for dtype in [DType::F64, DType::F32] {
+            let numbers = &golden[*name];
+            let close = |what: &str, a: &Tensor, b: &Tensor| {
+                let (a, b) = (a.to_f64s().unwrap(), b.to_f64s().unwrap());
+                let far = a.iter().zip(&b).find(|(a, b)| (*a - *b).abs() > 1e-6 * (1.0 + b.abs()));
+                assert!(a.len() == b.len() && far.is_none(), "{name}, {what}: {far:?}");
+            };
+            let inputs: Vec<Tensor> = numbers.inputs.iter().map(|array| array.tensor(dtype)).collect();
+            let xs: Vec<Tensor> = inputs.iter().map(Tensor::track).collect();
+            let dims = case(&inputs).unwrap().dims().to_vec();
+            // As gradients, through fused passes and through those that can be differentiated.
+            for dim in (0..dims.len()).map(Some).chain([None]) {
+                let upstream = repeated(&numbers.w.tensor(dtype), dim);
+                for differentiable in [false, true] {
+                    let back = |upstream: &Tensor| {
+                        let y = case(&xs).unwrap();
+                        vjp(&y, upstream, &xs.iter().collect::<Vec<_>>(), differentiable).unwrap()
+                    };
+                    for (a, b) in back(&upstream[0]).iter().zip(back(&upstream[1])) {
+                        close(&format!("gradient repeated along {dim:?}"), a.as_ref().unwrap(), &b.unwrap());
+                    }
+                }
+            }
+            // As inputs.
+            for (i, input) in inputs.iter().enumerate() {
+                for dim in (0..input.rank()).map(Some).chain([None]) {
+                    let [a, b] = repeated(input, dim).map(|input| {
+                        let mut inputs = inputs.clone();
+                        inputs[i] = input;
+                        case(&inputs).unwrap()
+                    });
+                    close(&format!("input {i} repeated along {dim:?}"), &a, &b);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_deep_graph_neither_overflows_nor_leaks() {
     let x = Tensor::scalar(1.0).unwrap().track();

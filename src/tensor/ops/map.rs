@@ -6,8 +6,8 @@ use crate::tensor::cpu::map;
 use crate::tensor::cpu::real::Real;
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::{operator, operator_keeping_output};
-use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
+use crate::tensor::grad::{operator, operator_keeping_output, recording};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_distinct, with_slice};
 
 /// A function of one value, as data, so that the CPU and the GPU path stand side by side.
 #[derive(Clone, Copy)]
@@ -127,7 +127,10 @@ impl Map {
         if !x.on_cpu() {
             return on_gpu!(x, self.on_gpu(x.raw())).unwrap_or_else(|| self.through_candle(x.raw()));
         }
-        typed!(x, T => with_slice::<T, _>(x.raw(), |values| from_cpu(self.on_cpu(values), x.dims())))
+        typed!(x, T => with_distinct::<T, _>(x.raw(), |values, dims| {
+            let value = from_cpu(self.on_cpu(values), dims)?;
+            Ok(if dims == x.dims() { value } else { value.broadcast_as(x.dims())? })
+        }))
     }
 }
 
@@ -137,11 +140,35 @@ fn softplus<T: Real>(x: T) -> T {
     T::from_f64(x.max(0.0) + (-x.abs()).exp().ln_1p())
 }
 
+/// Functions whose slope follows from their value.
+#[derive(Clone, Copy)]
+enum Slope {
+    Tanh,
+    Sigmoid,
+}
+
+/// The gradient `grad` through a function whose value is `y`, in one pass, on a CPU, when nothing will be differentiated again.
+fn fused_slope(slope: Slope, grad: &Tensor, y: &Tensor) -> Option<Result<Tensor>> {
+    if !y.on_cpu() || recording() {
+        return None;
+    }
+    let dims = y.dims();
+    let value = typed!(y, T => with_distinct::<T, _>(grad.raw(), |g, g_dims| with_slice::<T, _>(y.raw(), |y| {
+        let one = <T as Real>::ONE;
+        let gradient = match slope {
+            Slope::Tanh => map::broadcast(g, g_dims, y, dims, dims, |g, y| g * (one - y * y)),
+            Slope::Sigmoid => map::broadcast(g, g_dims, y, dims, dims, |g, y| g * (y * (one - y))),
+        };
+        from_cpu(gradient, dims)
+    })));
+    Some(value.map(Tensor::from_raw))
+}
+
 /// `grad` where `y` is positive, `slope * grad` elsewhere. `y` has no gradient.
 fn slope_where_negative(grad: &Tensor, y: &Tensor, slope: f64) -> Result<Tensor> {
     let value = if grad.on_cpu() {
-        typed!(grad, T => with_slice::<T, _>(grad.raw(), |g| with_slice::<T, _>(y.raw(), |y| {
-            from_cpu(map::slope_where_negative(g, y, <T as Real>::from_f64(slope)), grad.dims())
+        typed!(grad, T => with_distinct::<T, _>(grad.raw(), |g, g_dims| with_slice::<T, _>(y.raw(), |values| {
+            from_cpu(map::slope_where_negative(g, g_dims, values, y.dims(), <T as Real>::from_f64(slope)), y.dims())
         })))?
     } else if let Some(value) = on_gpu!(grad, cuda::slope(grad.raw(), y.raw(), slope)) {
         value?
@@ -239,7 +266,11 @@ impl Tensor {
     pub fn tanh(&self) -> Result<Tensor> {
         let value = Map::Tanh.apply(self)?;
         Ok(operator_keeping_output("tanh", value, &[self], |incoming| {
-            let slope = incoming.output()?.square()?.affine(-1.0, 1.0)?;
+            let y = incoming.output()?;
+            if let Some(fused) = fused_slope(Slope::Tanh, incoming.grad, y) {
+                return Ok(vec![Some(fused?)]);
+            }
+            let slope = y.square()?.affine(-1.0, 1.0)?;
             Ok(vec![Some(incoming.grad.mul(&slope)?)])
         }))
     }
@@ -249,6 +280,9 @@ impl Tensor {
         let value = Map::Sigmoid.apply(self)?;
         Ok(operator_keeping_output("sigmoid", value, &[self], |incoming| {
             let y = incoming.output()?;
+            if let Some(fused) = fused_slope(Slope::Sigmoid, incoming.grad, y) {
+                return Ok(vec![Some(fused?)]);
+            }
             Ok(vec![Some(incoming.grad.mul(&y.mul(&y.affine(-1.0, 1.0)?)?)?)])
         }))
     }

@@ -29,7 +29,7 @@ impl Tensor {
         } else {
             self.raw().sum_keepdim(dims)?
         };
-        Ok(operator("sum", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.broadcast_to(&own)?)])))
+        Ok(operator("sum", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.spread(&own)?)])))
     }
 
     /// The sum over `dims`, which go.

@@ -20,7 +20,10 @@ impl Tensor {
                 dims.iter().product::<usize>()
             )));
         }
-        let value = contiguous(self.raw())?.reshape(dims)?;
+        let value = match self.one_value()? {
+            Some(one) => one.broadcast_as(dims)?,
+            None => contiguous(self.raw())?.reshape(dims)?,
+        };
         let own = self.dims().to_vec();
         Ok(operator("reshape", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.reshape(&own)?)])))
     }
@@ -99,6 +102,31 @@ impl Tensor {
         } else {
             contiguous(&self.raw().broadcast_as(dims)?)?
         };
+        let own = self.dims().to_vec();
+        Ok(operator("broadcast", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.sum_to(&own)?)])))
+    }
+
+    /// The one value, of shape `[]`, of a tensor on the CPU that repeats it everywhere and has no other in memory.
+    fn one_value(&self) -> Result<Option<Raw>> {
+        let raw = self.raw();
+        let repeats = raw.dims().iter().zip(raw.stride()).all(|(length, stride)| *length == 1 || *stride == 0);
+        if !self.on_cpu() || self.elements() < 2 || !repeats {
+            return Ok(None);
+        }
+        let mut one = raw.clone();
+        for dim in 0..self.rank() {
+            one = one.narrow(dim, 0, 1)?;
+        }
+        Ok(Some(one.reshape(())?))
+    }
+
+    /// As [`Tensor::broadcast_to`], for gradients, whose shapes are right: on the CPU the values are read in place as often as
+    /// they occur, and not written.
+    pub(crate) fn spread(&self, dims: &[usize]) -> Result<Tensor> {
+        if !self.on_cpu() {
+            return self.broadcast_to(dims);
+        }
+        let value = self.raw().broadcast_as(dims)?;
         let own = self.dims().to_vec();
         Ok(operator("broadcast", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.sum_to(&own)?)])))
     }

@@ -2,17 +2,32 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use crate::tensor::cpu::softmax;
+use crate::tensor::cpu::{map, softmax};
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
 use crate::tensor::grad::{operator_keeping_output, recording};
-use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
+use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_distinct, with_slice};
 
-/// The gradient of a softmax in one pass, on a GPU, when nothing will be differentiated again.
+/// The gradient of a softmax over the last dimension in one pass, when nothing will be differentiated again.
 fn fused_gradient(y: &Tensor, g: &Tensor, logarithm: bool) -> Option<Result<Raw>> {
-    // Used by kernels alone.
-    let _ = (g, logarithm);
-    if recording() { None } else { on_gpu!(y, cuda::softmax_back(y.raw(), g.raw(), logarithm)) }
+    if recording() {
+        return None;
+    }
+    if !y.on_cpu() {
+        return on_gpu!(y, cuda::softmax_back(y.raw(), g.raw(), logarithm));
+    }
+    let length = y.dims().last().copied().unwrap_or(1);
+    Some(typed!(y, T => with_slice::<T, _>(y.raw(), |values| with_distinct::<T, _>(g.raw(), |g, g_dims| {
+        // One number or one row that stands for all is not written out.
+        let whole = match g.len() {
+            n if n == values.len() || (n == length && g_dims.last() == Some(&length)) => None,
+            1 => Some(vec![g[0]; length]),
+            _ => Some(map::expand(g, g_dims, y.dims())),
+        };
+        let g = whole.as_deref().unwrap_or(g);
+        let gradient = if logarithm { softmax::log_softmax_gradient } else { softmax::softmax_gradient };
+        from_cpu(gradient(values, g, length), y.dims())
+    }))))
 }
 
 impl Tensor {
