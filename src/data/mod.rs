@@ -42,6 +42,7 @@ pub use budget::{LabelBudget, PartlyLabelled};
 pub use dataset::{Dataset, Splits, Truth};
 use decode::{Decoder, LARGE};
 use fit::{Fit, Scaling, Transform};
+pub(crate) use images::level;
 pub use images::{Images, Shape};
 pub use info::{Info, info, kept, list};
 pub use labelled::{ClassReport, LabelReport, Labelled};

@@ -1,6 +1,6 @@
 //! Images from a trained generator.
 
-use crate::data::{Images, Shape};
+use crate::data::{Images, Shape, level};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::gan::latent::{CHUNK, Draw};
@@ -124,7 +124,7 @@ impl Gan {
                 return Err(Error::new("the generator gives values that are not finite")
                     .help("its training diverged; lower the learning rates"));
             }
-            pixels.extend(images.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8));
+            pixels.extend(images.into_iter().map(level));
         }
         Images::new(self.shape(), pixels)
     }

@@ -285,7 +285,7 @@ impl Inception {
             true => Padding::Sides([down / 2, down / 2, across / 2, across / 2]),
             false => Padding::Pixels(0),
         };
-        x.conv2d(&convolution.weight, Some(&convolution.bias), stride, padding)?.relu()
+        x.conv2d_relu(&convolution.weight, Some(&convolution.bias), stride, padding)
     }
 
     fn chain(&self, block: &str, x: &Tensor, names: &[&str]) -> Result<Tensor> {

@@ -95,7 +95,7 @@ impl SqueezeNet {
 
 impl Convolution {
     fn forward(&self, x: &Tensor, stride: usize) -> Result<Tensor> {
-        x.conv2d(&self.weight, Some(&self.bias), stride, Padding::Same)?.relu()
+        x.conv2d_relu(&self.weight, Some(&self.bias), stride, Padding::Same)
     }
 }
 

@@ -116,6 +116,7 @@ cases = {
     "soft_cross_entropy": ([normal(3, 3)], lambda x: F.cross_entropy(x, targets)),
     "select_rows": ([normal(4, 3)], lambda x: x[rows]),
     "conv3x3": ([normal(2, 2, 5, 4), normal(3, 2, 3, 3), normal(3)], lambda x, w, b: F.conv2d(x, w, b, padding=1)),
+    "conv3x3_relu": ([normal(2, 2, 5, 4), normal(3, 2, 3, 3), normal(3)], lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1))),
     "conv1x1": ([normal(2, 3, 3, 3), normal(2, 3, 1, 1), normal(2)], lambda x, w, b: F.conv2d(x, w, b)),
     "conv3x3_stride2_same": ([normal(1, 2, 6, 5), normal(2, 2, 3, 3), normal(2)], lambda x, w, b: conv_same(x, w, b, 2)),
     "conv4x4_stride2_same": ([normal(1, 2, 6, 6), normal(2, 2, 4, 4), normal(2)], lambda x, w, b: conv_same(x, w, b, 2)),

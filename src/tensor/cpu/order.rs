@@ -55,6 +55,34 @@ pub fn ordered<T: Copy + Send + Sync>(x: &[T], at: usize, dims: &[usize], stride
     })
 }
 
+/// Matrices side by side: a row of each in turn. With each comes the length of its rows; all have as many.
+pub fn joined<T: Copy + Send + Sync>(matrices: &[(&[T], usize)]) -> Vec<T> {
+    let width: usize = matrices.iter().map(|(_, columns)| columns).sum();
+    let n = matrices.iter().map(|(values, _)| values.len()).sum();
+    if n == 0 {
+        return Vec::new();
+    }
+    build(n, CHUNK, |first, out| {
+        let (mut row, mut column, mut out) = (first / width, first % width, out);
+        while !out.is_empty() {
+            let mut start = 0;
+            for (values, columns) in matrices {
+                let end = start + columns;
+                if (start..end).contains(&column) {
+                    let count = (end - column).min(out.len());
+                    let (part, rest) = out.split_at_mut(count);
+                    part.write_copy_of_slice(&values[row * columns + column - start..][..count]);
+                    (column, out) = (column + count, rest);
+                }
+                start = end;
+            }
+            if column == width {
+                (row, column) = (row + 1, 0);
+            }
+        }
+    })
+}
+
 /// Rows of a matrix whose neighbours in a row lie apart, by squares that stay in the nearest cache.
 fn turned<T: Copy>(
     x: &[T],
@@ -84,6 +112,18 @@ fn turned<T: Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matrices_stand_side_by_side() {
+        assert_eq!(joined(&[(&[1, 2, 5, 6][..], 2), (&[], 0), (&[3, 7], 1)]), [1, 2, 3, 5, 6, 7]);
+        assert!(joined::<u8>(&[(&[], 0), (&[], 0)]).is_empty());
+        // Longer than a task, and rows that a task's end cuts.
+        let (a, b): (Vec<usize>, Vec<usize>) = ((0..30_000).collect(), (0..20_000).collect());
+        let joined = joined(&[(&a, 3), (&b, 2)]);
+        for (row, line) in joined.chunks(5).enumerate() {
+            assert_eq!(line, [&a[row * 3..][..3], &b[row * 2..][..2]].concat());
+        }
+    }
 
     /// The same, index by index.
     fn plainly(x: &[i64], at: usize, dims: &[usize], strides: &[usize]) -> Vec<i64> {

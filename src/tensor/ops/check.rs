@@ -71,6 +71,7 @@ pub(super) const CASES: &[(&str, Case)] = &[
     }),
     ("select_rows", |t| t[0].select_rows(&Tensor::from_u32s(vec![1, 3, 1, 0], &[4], t[0].device())?)),
     ("conv3x3", |t| t[0].conv2d(&t[1], Some(&t[2]), 1, Padding::Pixels(1))),
+    ("conv3x3_relu", |t| t[0].conv2d_relu(&t[1], Some(&t[2]), 1, Padding::Pixels(1))),
     ("conv1x1", |t| t[0].conv2d(&t[1], Some(&t[2]), 1, Padding::Pixels(0))),
     ("conv3x3_stride2_same", |t| t[0].conv2d(&t[1], Some(&t[2]), 2, Padding::Same)),
     ("conv4x4_stride2_same", |t| t[0].conv2d(&t[1], Some(&t[2]), 2, Padding::Same)),

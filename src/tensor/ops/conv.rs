@@ -1,11 +1,15 @@
 //! Convolution, its transpose, and the gradient of its weight: three operators, each the gradient of the others.
 
+use candle_core::WithDType;
+
+use super::map::slope_where_negative;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::cpu::conv::{self, Conv};
+use crate::tensor::cpu::real::Real;
 #[cfg(feature = "cudnn")]
 use crate::tensor::cuda;
-use crate::tensor::grad::{no_grad, operator};
+use crate::tensor::grad::{no_grad, operator, operator_keeping_output};
 use crate::tensor::value::{Raw, from_cpu, typed, with_slice};
 
 /// Zeros around an image before a convolution.
@@ -58,25 +62,32 @@ impl Tensor {
     /// # Errors
     /// Shapes do not fit; the kernel is larger than the padded image; types differ.
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Tensor> {
-        let (x, w) = (self.dims4()?, weight.dims4()?);
-        if x[1] != w[1] {
-            return Err(Error::new(format!(
-                "the images have {} channels, the convolution's weight {w:?} expects {}",
-                x[1], w[1]
-            )));
+        forward(self, weight, bias, checked(self, weight, bias, stride, padding)?)
+    }
+
+    /// The larger of 0 and [`Tensor::conv2d`], on a CPU in one pass.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::conv2d`].
+    pub fn conv2d_relu(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: usize,
+        padding: Padding,
+    ) -> Result<Tensor> {
+        let c = checked(self, weight, bias, stride, padding)?;
+        if !self.on_cpu() {
+            return forward(self, weight, bias, c)?.relu();
         }
-        check_bias(bias, w[0])?;
-        if stride == 0 {
-            return Err(Error::new("a convolution's stride must be at least 1"));
-        }
-        let c = geometry(x, w, stride, padding.sides([x[2], x[3]], [w[2], w[3]], stride));
-        if c.h + c.pad[0] + c.pad[1] < c.kh || c.w + c.pad[2] + c.pad[3] < c.kw {
-            return Err(Error::new(format!(
-                "a kernel of {}x{} is larger than the padded image of shape {x:?}",
-                c.kh, c.kw
-            )));
-        }
-        forward(self, weight, bias, c)
+        let value = typed!(self, T => forward_on_cpu::<T>(self, weight, bias, <T as Real>::ZERO, &c))?;
+        let (xs, ws) = (self.clone(), weight.clone());
+        let mut inputs = vec![self, weight];
+        inputs.extend(bias);
+        Ok(operator_keeping_output("conv2d_relu", value, &inputs, move |incoming| {
+            let g = slope_where_negative(incoming.grad, &incoming.output()?.detach(), 0.0)?;
+            gradients(&g, &xs, &ws, c, incoming.wants)
+        }))
     }
 
     /// The transposed convolution of `[n, c_in, h, w]` with `weight` `[c_in, c_out, kh, kw]`, plus `bias` `[c_out]`. With
@@ -124,6 +135,29 @@ impl Tensor {
     }
 }
 
+/// The shape of a convolution, if its parts fit.
+fn checked(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Conv> {
+    let (x, w) = (x.dims4()?, weight.dims4()?);
+    if x[1] != w[1] {
+        return Err(Error::new(format!(
+            "the images have {} channels, the convolution's weight {w:?} expects {}",
+            x[1], w[1]
+        )));
+    }
+    check_bias(bias, w[0])?;
+    if stride == 0 {
+        return Err(Error::new("a convolution's stride must be at least 1"));
+    }
+    let c = geometry(x, w, stride, padding.sides([x[2], x[3]], [w[2], w[3]], stride));
+    if c.h + c.pad[0] + c.pad[1] < c.kh || c.w + c.pad[2] + c.pad[3] < c.kw {
+        return Err(Error::new(format!(
+            "a kernel of {}x{} is larger than the padded image of shape {x:?}",
+            c.kh, c.kw
+        )));
+    }
+    Ok(c)
+}
+
 fn check_bias(bias: Option<&Tensor>, channels: usize) -> Result<()> {
     match bias {
         Some(bias) if bias.dims() != [channels] => {
@@ -144,15 +178,27 @@ macro_rules! on_cudnn {
     }};
 }
 
+fn forward_on_cpu<T: Real + WithDType>(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    least: T,
+    c: &Conv,
+) -> Result<Raw> {
+    with_slice::<T, _>(x.raw(), |xs| {
+        with_slice::<T, _>(w.raw(), |ws| {
+            let y = match bias {
+                Some(bias) => with_slice::<T, _>(bias.raw(), |bs| Ok(conv::forward(xs, ws, Some(bs), least, c)))?,
+                None => conv::forward(xs, ws, None, least, c),
+            };
+            from_cpu(y, &y_dims(c))
+        })
+    })
+}
+
 fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Tensor> {
     let value = if x.on_cpu() {
-        typed!(x, T => with_slice::<T, _>(x.raw(), |xs| with_slice::<T, _>(w.raw(), |ws| {
-            let y = match bias {
-                Some(bias) => with_slice::<T, _>(bias.raw(), |bs| Ok(conv::forward(xs, ws, Some(bs), &c)))?,
-                None => conv::forward(xs, ws, None, &c),
-            };
-            from_cpu(y, &y_dims(&c))
-        })))?
+        typed!(x, T => forward_on_cpu::<T>(x, w, bias, <T as Real>::NEG_INFINITY, &c))?
     } else {
         let y = match on_cudnn!(x, cuda::forward(x.raw(), w.raw(), &c)) {
             Some(y) => y?,
@@ -166,17 +212,19 @@ fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Ten
     let (xs, ws) = (x.clone(), w.clone());
     let mut inputs = vec![x, w];
     inputs.extend(bias);
-    Ok(operator("conv2d", value, &inputs, move |incoming| {
-        let g = incoming.grad;
-        let mut out = vec![
-            if incoming.wants[0] { Some(backward_data(g, &ws, c)?) } else { None },
-            if incoming.wants[1] { Some(backward_weight(&xs, g, c)?) } else { None },
-        ];
-        if let Some(want) = incoming.wants.get(2) {
-            out.push(if *want { Some(g.sum(&[0, 2, 3])?) } else { None });
-        }
-        Ok(out)
-    }))
+    Ok(operator("conv2d", value, &inputs, move |incoming| gradients(incoming.grad, &xs, &ws, c, incoming.wants)))
+}
+
+/// The gradients of the images, the weight and, if there is one, the bias.
+fn gradients(g: &Tensor, x: &Tensor, w: &Tensor, c: Conv, wants: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    let mut out = vec![
+        if wants[0] { Some(backward_data(g, w, c)?) } else { None },
+        if wants[1] { Some(backward_weight(x, g, c)?) } else { None },
+    ];
+    if let Some(want) = wants.get(2) {
+        out.push(if *want { Some(g.sum(&[0, 2, 3])?) } else { None });
+    }
+    Ok(out)
 }
 
 fn backward_data(g: &Tensor, w: &Tensor, c: Conv) -> Result<Tensor> {

@@ -165,7 +165,7 @@ fn fused_slope(slope: Slope, grad: &Tensor, y: &Tensor) -> Option<Result<Tensor>
 }
 
 /// `grad` where `y` is positive, `slope * grad` elsewhere. `y` has no gradient.
-fn slope_where_negative(grad: &Tensor, y: &Tensor, slope: f64) -> Result<Tensor> {
+pub(super) fn slope_where_negative(grad: &Tensor, y: &Tensor, slope: f64) -> Result<Tensor> {
     let value = if grad.on_cpu() {
         typed!(grad, T => with_distinct::<T, _>(grad.raw(), |g, g_dims| with_slice::<T, _>(y.raw(), |values| {
             from_cpu(map::slope_where_negative(g, g_dims, values, y.dims(), <T as Real>::from_f64(slope)), y.dims())

@@ -1,8 +1,10 @@
 //! Moving values about: shapes, slices, joins. Nothing is computed here.
 
+use candle_core::Storage;
+
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use crate::tensor::cpu::map;
+use crate::tensor::cpu::{map, order};
 use crate::tensor::grad::operator;
 use crate::tensor::value::{Raw, contiguous, from_cpu, on_gpu, typed, with_slice};
 
@@ -186,7 +188,8 @@ impl Tensor {
             }
         }
         let raws: Vec<&Raw> = tensors.iter().map(|tensor| tensor.raw()).collect();
-        let value = Raw::cat(&raws, dim)?;
+        let whole = tensors.iter().all(|tensor| tensor.on_cpu() && tensor.dtype() == candle_core::DType::F32);
+        let value = if whole { joined(&raws, dim)? } else { Raw::cat(&raws, dim)? };
         let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[dim]).collect();
         Ok(operator("cat", value, tensors, move |incoming| {
             let mut start = 0;
@@ -233,4 +236,21 @@ impl Tensor {
             _ => self.t()?.flip(rank - 1),
         }
     }
+}
+
+/// Tensors of f32 on the CPU along dimension `dim`, in which alone their shapes differ.
+fn joined(raws: &[&Raw], dim: usize) -> Result<Raw> {
+    let parts = raws.iter().map(|raw| contiguous(raw)).collect::<Result<Vec<_>>>()?;
+    let held: Vec<_> = parts.iter().map(|part| part.storage_and_layout()).collect();
+    let mut lines = Vec::with_capacity(held.len());
+    for ((storage, layout), part) in held.iter().zip(&parts) {
+        let Storage::Cpu(storage) = &**storage else {
+            return Err(Error::bug("a CPU kernel was given a tensor that is elsewhere"));
+        };
+        let values = &storage.as_slice::<f32>()?[layout.start_offset()..][..part.elem_count()];
+        lines.push((values, part.dims()[dim..].iter().product()));
+    }
+    let mut dims = raws[0].dims().to_vec();
+    dims[dim] = raws.iter().map(|raw| raw.dims()[dim]).sum();
+    from_cpu(order::joined(&lines), &dims)
 }

@@ -182,6 +182,7 @@ impl<T: Real> Correlation<T> {
                         let n_taps = taps[p].len();
                         let weights = &pass.weights[first * self.ci * n_taps..];
                         let chunk = (WEIGHTS / (n_taps.max(1) * width * size_of::<T>())).clamp(1, self.ci);
+                        let last = (self.ci - 1) / chunk * chunk;
                         let over = |c: usize, segments: &[Segment]| {
                             let wide = Wide {
                                 x: input[c * layout.channel..].as_ptr(),
@@ -191,12 +192,12 @@ impl<T: Real> Correlation<T> {
                                 n_taps,
                                 weights: weights[c * n_taps * width..].as_ptr(),
                                 bias: if c == 0 { bias[first..].as_ptr() } else { std::ptr::null() },
+                                least: if c == last { self.least } else { T::NEG_INFINITY },
                                 line: line_at.get(),
                             };
                             // SAFETY: the copies hold every tap of every segment, and the line every pixel.
                             unsafe { (kernels.wide)(&wide, segments, layout.segment, width / kernels.lanes) };
                         };
-                        let last = (self.ci - 1) / chunk * chunk;
                         for c in (0..last).step_by(chunk) {
                             over(c, &segments);
                         }

@@ -43,6 +43,8 @@ pub struct Correlation<T: Real> {
     pub output: [usize; 2],
     /// Output rows and columns from one position to the next.
     pub step: [usize; 2],
+    /// Smaller results become this.
+    pub least: T,
 }
 
 /// Scratch that one task may fill: about half of a second-level cache.

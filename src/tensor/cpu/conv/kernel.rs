@@ -30,6 +30,8 @@ pub struct Block<T> {
     pub weights: *const T,
     /// One value per channel of the block.
     pub bias: *const T,
+    /// Smaller results become this.
+    pub least: T,
     /// Where the block's first channel goes.
     pub out: *mut T,
     /// Elements from one output channel to the next.
@@ -63,6 +65,8 @@ pub struct Wide<T> {
     pub weights: *const T,
     /// One value per channel of the block, or null to add to what `line` holds.
     pub bias: *const T,
+    /// Smaller results become this.
+    pub least: T,
     /// `[pixel][block]`.
     pub line: *mut T,
 }
@@ -206,15 +210,17 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(b: &Block<V::Elem>, sp
             }
             channel += b.channel;
         }
+        let least = V::splat(b.least);
         unrolled!(m in 0..M of 8 {
             if m < b.channels {
                 let out = b.out.add(m * b.out_channel);
                 unrolled!(n in 0..N of 8 {
                     let span = spans.get_unchecked(n);
+                    let result = acc[m][n].at_least(least);
                     if span.lanes == V::LANES {
-                        acc[m][n].store(out.add(span.output));
+                        result.store(out.add(span.output));
                     } else {
-                        acc[m][n].store_first(out.add(span.output), span.lanes);
+                        result.store_first(out.add(span.output), span.lanes);
                     }
                 });
             }
@@ -319,12 +325,13 @@ unsafe fn wide_tile<V: Vector, const K: usize, const S: usize, const N: usize>(
             }
             channel += b.channel;
         }
+        let least = V::splat(b.least);
         unrolled!(s in 0..S of 4 {
             let count = segments.get_unchecked(s).count;
             unrolled!(k in 0..K of 8 {
                 if k < count {
                     unrolled!(n in 0..N of 2 {
-                        acc[s][k][n].store(line[s].add((k * N + n) * V::LANES));
+                        acc[s][k][n].at_least(least).store(line[s].add((k * N + n) * V::LANES));
                     });
                 }
             });

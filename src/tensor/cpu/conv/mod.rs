@@ -83,8 +83,8 @@ impl Conv {
 }
 
 /// The convolution (cross-correlation) of `x`, `[n, ci, h, w]`, with `w`, `[co, ci, kh, kw]`, plus `bias`, `[co]`:
-/// `[n, co, out_h, out_w]`.
-pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
+/// `[n, co, out_h, out_w]`. What is smaller becomes `least`.
+pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv) -> Vec<T> {
     let isa = Isa::best();
     if let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) {
         let kernels = T::kernels(isa);
@@ -93,9 +93,9 @@ pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T
         if let Some(bias) = bias {
             padded[..c.co].copy_from_slice(bias);
         }
-        return winograd::run(x, &weights, &padded, &shape, kernels, transforms);
+        return winograd::run(x, &weights, &padded, least, &shape, kernels, transforms);
     }
-    forward_on(isa, x, w, bias, c)
+    forward_on(isa, x, w, bias, least, c)
 }
 
 /// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`. It is
@@ -106,7 +106,7 @@ pub fn backward_data<T: Real>(g: &[T], w: &[T], c: &Conv) -> Vec<T> {
         let kernels = T::kernels(isa);
         let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
         let bias = Aligned::zeros(c.ci.next_multiple_of(kernels.lanes));
-        return winograd::run(g, &weights, &bias, &shape, kernels, transforms);
+        return winograd::run(g, &weights, &bias, T::NEG_INFINITY, &shape, kernels, transforms);
     }
     backward_data_on(isa, g, w, c)
 }
@@ -144,7 +144,7 @@ fn winograd_shape(c: &Conv, turned: bool) -> winograd::Shape {
     }
 }
 
-fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
+fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv) -> Vec<T> {
     let kernels = T::kernels(isa);
     let taps = c.kh * c.kw;
     let blocks = Blocks::new(kernels, c.co, c.ci, [c.kh, c.kw]);
@@ -165,6 +165,7 @@ fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, c: &Conv)
         passes: vec![pass],
         output: [c.out_h(), c.out_w()],
         step: [1, 1],
+        least,
     };
     correlation.run(x, bias, kernels)
 }
@@ -219,6 +220,7 @@ fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], c: &Conv) -> Vec<T> {
         passes,
         output: [c.h, c.w],
         step: c.stride,
+        least: T::NEG_INFINITY,
     };
     correlation.run(g, None, kernels)
 }

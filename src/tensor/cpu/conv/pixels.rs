@@ -109,6 +109,7 @@ impl<T: Real> Correlation<T> {
                             n_taps: taps[p].len(),
                             weights: pass.weights[first * self.ci * taps[p].len()..].as_ptr(),
                             bias: bias[first..].as_ptr(),
+                            least: self.least,
                             out: target,
                             out_channel,
                             channels: self.blocks.channels(first),

@@ -63,10 +63,17 @@ fn check(c: &Conv) {
     let expected = naive(&x, &w, &bias, &g, c);
     let (x32, w32, b32, g32) = (single(&x), single(&w), single(&bias), single(&g));
     for &isa in Isa::available() {
-        assert_eq!(double(&forward_on(isa, &x32, &w32, Some(&b32), c)), expected.y, "forward, {isa:?}, {c:?}");
+        let forward = |least| double(&forward_on(isa, &x32, &w32, Some(&b32), least, c));
+        assert_eq!(forward(f32::NEG_INFINITY), expected.y, "forward, {isa:?}, {c:?}");
+        let positive: Vec<f64> = expected.y.iter().map(|y| y.max(0.0)).collect();
+        assert_eq!(forward(0.0), positive, "forward and ReLU, {isa:?}, {c:?}");
         assert_eq!(double(&backward_data_on(isa, &g32, &w32, c)), expected.dx, "backward_data, {isa:?}, {c:?}");
         assert_eq!(double(&backward_weight_on(isa, &x32, &g32, c)), expected.dw, "backward_weight, {isa:?}, {c:?}");
-        assert_eq!(forward_on(isa, &x, &w, Some(&bias), c), expected.y, "forward in f64, {isa:?}, {c:?}");
+        assert_eq!(
+            forward_on(isa, &x, &w, Some(&bias), f64::NEG_INFINITY, c),
+            expected.y,
+            "forward in f64, {isa:?}, {c:?}"
+        );
         assert_eq!(backward_data_on(isa, &g, &w, c), expected.dx, "backward_data in f64, {isa:?}, {c:?}");
         assert_eq!(backward_weight_on(isa, &x, &g, c), expected.dw, "backward_weight in f64, {isa:?}, {c:?}");
     }
@@ -148,11 +155,9 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let w = of(c.co * c.ci * 9, 2);
     let g = of(c.n * c.co * c.h * c.w, 3);
     let with = |threads| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap()
-            .install(|| (forward(&x, &w, None, &c), backward_data(&g, &w, &c), backward_weight(&x, &g, &c)))
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            (forward(&x, &w, None, f32::NEG_INFINITY, &c), backward_data(&g, &w, &c), backward_weight(&x, &g, &c))
+        })
     };
     let one = with(1);
     assert!(one == with(2), "1 and 2 threads differ");

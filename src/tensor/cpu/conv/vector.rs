@@ -36,6 +36,8 @@ pub trait Vector: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// `self * other`.
     unsafe fn mul(self, other: Self) -> Self;
+    /// The larger of each pair; what is NaN in `self` stays so.
+    unsafe fn at_least(self, other: Self) -> Self;
     /// Writes the transpose of a block of `rows` by `columns` elements (each at most `LANES`): element `(r, c)`,
     /// read from `from[r * stride + c]`, goes to `to[c * pitch + r]`. Of each of the `columns` rows of `to`, elements
     /// from `rows` to `LANES` become 0, or are left alone if `trim`.
@@ -121,6 +123,13 @@ impl<T: Real, const N: usize> Vector for Plain<T, N> {
     unsafe fn sub(mut self, other: Self) -> Self {
         for i in 0..N {
             self.0[i] -= other.0[i];
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn at_least(mut self, other: Self) -> Self {
+        for i in 0..N {
+            self.0[i] = if self.0[i] <= other.0[i] { other.0[i] } else { self.0[i] };
         }
         self
     }
@@ -218,6 +227,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn sub(self, other: Self) -> Self {
             unsafe { _mm512_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn at_least(self, other: Self) -> Self {
+            // Of a pair with a NaN the instruction gives the second.
+            unsafe { _mm512_max_ps(other, self) }
         }
         #[inline(always)]
         unsafe fn mul(self, other: Self) -> Self {
@@ -349,6 +363,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn sub(self, other: Self) -> Self {
             unsafe { _mm256_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn at_least(self, other: Self) -> Self {
+            unsafe { _mm256_max_ps(other, self) }
         }
         #[inline(always)]
         unsafe fn mul(self, other: Self) -> Self {

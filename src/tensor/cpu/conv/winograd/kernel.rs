@@ -49,8 +49,9 @@ pub struct Transforms<T> {
     pub product: unsafe fn(&Product<T>, usize, usize),
     /// `(from, row, to, plane)`: the 6 x 6 pixels of an input tile, rows `row` elements apart, to planes.
     pub input: unsafe fn(*const T, usize, *mut T, usize),
-    /// `(from, plane, bias, to, row)`: planes to the 4 x 4 pixels of an output tile, plus a vector of biases.
-    pub output: unsafe fn(*const T, usize, *const T, *mut T, usize),
+    /// `(from, plane, bias, least, to, row)`: planes to the 4 x 4 pixels of an output tile, plus a vector of biases, of which what
+    /// is smaller becomes `least`.
+    pub output: unsafe fn(*const T, usize, *const T, T, *mut T, usize),
     /// `(from, row, to, plane)`: the 4 x 4 pixels of an output's gradient to planes.
     pub gradient: unsafe fn(*const T, usize, *mut T, usize),
     /// `(from, step, to, plane)`: the 3 x 3 taps of a kernel, `step` elements apart, to planes.
@@ -73,12 +74,12 @@ struct Square<P> {
     column: isize,
 }
 
-/// Transforms columns, then rows, and adds `bias` if there is one.
+/// Transforms columns, then rows; then adds biases and sees that results are not below a number, if these are given.
 #[inline(always)]
 unsafe fn both_ways<V: Vector, L: Line<V, I, O>, const I: usize, const O: usize>(
     from: Square<*const V::Elem>,
     to: Square<*mut V::Elem>,
-    bias: Option<*const V::Elem>,
+    last: Option<(*const V::Elem, V::Elem)>,
 ) {
     // SAFETY: the caller gives squares of `I` and `O` vectors, and a vector of biases.
     unsafe {
@@ -98,8 +99,8 @@ unsafe fn both_ways<V: Vector, L: Line<V, I, O>, const I: usize, const O: usize>
         unrolled!(row in 0..O of 8 {
             let done = line.apply(between[row]);
             unrolled!(column in 0..O of 8 {
-                let v = match bias {
-                    Some(bias) => done[column].add(V::load(bias)),
+                let v = match last {
+                    Some((bias, least)) => done[column].add(V::load(bias)).at_least(V::splat(least)),
                     None => done[column],
                 };
                 v.store(to.at.offset(row as isize * to.row + column as isize * to.column));
@@ -193,11 +194,18 @@ macro_rules! transforms {
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn output(from: *const $elem, plane: usize, bias: *const $elem, to: *mut $elem, row: usize) {
+            unsafe fn output(
+                from: *const $elem,
+                plane: usize,
+                bias: *const $elem,
+                least: $elem,
+                to: *mut $elem,
+                row: usize,
+            ) {
                 // SAFETY: the same contract.
                 unsafe {
                     let to = pixels::<$vector, _>(to, row);
-                    both_ways::<$vector, Output<_>, 6, 4>(places(from, plane), to, Some(bias));
+                    both_ways::<$vector, Output<_>, 6, 4>(places(from, plane), to, Some((bias, least)));
                 }
             }
 

@@ -140,11 +140,13 @@ const BUDGET: usize = 900 * 1024;
 /// Pixels of a vector of channels that are written to the output at a time.
 const BURST: usize = 128;
 
-/// Correlates `x`, `[n, ci, input]`, and adds `bias` (whole vectors of channels), giving `[n, co, output]`.
+/// Correlates `x`, `[n, ci, input]`, and adds `bias` (whole vectors of channels), giving `[n, co, output]`; what is smaller becomes
+/// `least`.
 pub fn run<T: Real>(
     x: &[T],
     weights: &Weights<T>,
     bias: &[T],
+    least: T,
     s: &Shape,
     kernels: &Kernels<T>,
     transforms: &Transforms<T>,
@@ -219,7 +221,8 @@ pub fn run<T: Real>(
                         let to = stage[at..].as_mut_ptr();
                         // SAFETY: the planes hold every tile, the stage 4 x 4 pixels of each.
                         unsafe {
-                            (transforms.output)(from, sums, bias[first + part..].as_ptr(), to, pixel_columns * lanes);
+                            let bias = bias[first + part..].as_ptr();
+                            (transforms.output)(from, sums, bias, least, to, pixel_columns * lanes);
                         }
                     });
                     let channels = (s.co - first - part).min(lanes);

@@ -53,12 +53,16 @@ impl Case {
     fn exact(&self) -> [Vec<f64>; 3] {
         let [x, w, bias, g] = [&self.x, &self.w, &self.bias, &self.g].map(|v| double(v));
         let c = &self.c;
-        [conv::forward(&x, &w, Some(&bias), c), conv::backward_data(&g, &w, c), conv::backward_weight(&x, &g, c)]
+        [
+            conv::forward(&x, &w, Some(&bias), f64::NEG_INFINITY, c),
+            conv::backward_data(&g, &w, c),
+            conv::backward_weight(&x, &g, c),
+        ]
     }
 
     fn direct(&self, isa: Isa) -> [Vec<f32>; 3] {
         [
-            conv::forward_on(isa, &self.x, &self.w, Some(&self.bias), &self.c),
+            conv::forward_on(isa, &self.x, &self.w, Some(&self.bias), f32::NEG_INFINITY, &self.c),
             conv::backward_data_on(isa, &self.g, &self.w, &self.c),
             conv::backward_weight_on(isa, &self.x, &self.g, &self.c),
         ]
@@ -77,8 +81,8 @@ impl Case {
         let forward = Weights::new(&self.w, [c.ci, c.co], false, kernels, transforms);
         let back = Weights::new(&self.w, [c.co, c.ci], true, kernels, transforms);
         [
-            run(&self.x, &forward, &padded(&self.bias, c.co), &shape, kernels, transforms),
-            run(&self.g, &back, &padded(&[], c.ci), &turned, kernels, transforms),
+            run(&self.x, &forward, &padded(&self.bias, c.co), f32::NEG_INFINITY, &shape, kernels, transforms),
+            run(&self.g, &back, &padded(&[], c.ci), f32::NEG_INFINITY, &turned, kernels, transforms),
             gradient(&self.x, &self.g, &shape, kernels, transforms),
         ]
     }
@@ -144,6 +148,15 @@ fn errors_are_about_twice_those_of_the_direct_way() {
             assert!(ours < 1.5e-6 && largest < 2e-5, "{pass}: {ours:e}, at most {largest:e}");
         }
     }
+}
+
+#[test]
+fn results_below_the_least_become_it() {
+    let c = conv(3, [20, 40], [14, 14], [1; 4]);
+    let case = Case::new(c);
+    let of = |least| conv::forward(&case.x, &case.w, Some(&case.bias), least, &c);
+    let positive: Vec<f32> = of(f32::NEG_INFINITY).iter().map(|y| y.max(0.0)).collect();
+    assert!(positive.contains(&0.0) && of(0.0) == positive);
 }
 
 #[test]
