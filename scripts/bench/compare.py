@@ -63,8 +63,13 @@ class Bench:
         ]  # fmt: skip
         if run_quietly.returncode == 0:
             jobs.append(("InceptionV3 features", "inception", 0, "images/s"))
-        yield "| | unit | fewlab | NCHW | channels_last | time ratio | fewlab MB | PyTorch MB | memory ratio |"
-        yield "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+        limit = self.limit()
+        if limit:
+            yield f"The machine's arithmetic limit is {limit:.0f} GFLOP/s (`peak.rs`). \"Of the limit\" is the time that a step's products would"
+            yield "take at that rate if all convolutions were direct, to ours: Winograd's way can pass 1."
+            yield ""
+        yield "| | unit | fewlab | NCHW | channels_last | time ratio | GFLOP | of the limit | fewlab MB | PyTorch MB | memory ratio |"
+        yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
         for title, step, channels, unit in jobs:
             size = [f"channels={channels}"] if channels else []
             commands = [
@@ -80,11 +85,20 @@ class Bench:
             times = [statistics.median(v[0] for v in values) for values in seen]
             peaks = [max(v[1] for v in values) for values in seen]
             best = 1 if times[1] <= times[2] else 2
+            work = float(run(commands[1] + ["--flops"])[0][-1])
+            share = f"{work / limit / times[0] * 1000:.2f}" if limit else ""
             shown = times if unit == "ms" else [64_000 / t for t in times]
             yield (
                 f"| {title} | {unit} | {shown[0]:.0f} | {shown[1]:.0f} | {shown[2]:.0f} | {times[0] / times[best]:.2f} | "
-                f"{peaks[0]:.0f} | {peaks[best]:.0f} | {peaks[0] / peaks[best]:.2f} |"
+                f"{work:.0f} | {share} | {peaks[0]:.0f} | {peaks[best]:.0f} | {peaks[0] / peaks[best]:.2f} |"
             )
+
+    def limit(self):
+        """10^9 operations a second that the arithmetic units reach, as far as there is a compiler to ask."""
+        program = os.path.join(self.folder, "peak")
+        if subprocess.run(["rustc", "--edition", "2024", "-O", str(HERE / "peak.rs"), "-o", program], capture_output=True).returncode != 0:
+            return None
+        return float(run([program, str(self.args.threads)])[0][-1])
 
     def lines(self, commands):
         """Of commands that print names and numbers: for each name the least number of each command."""

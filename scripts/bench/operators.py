@@ -120,3 +120,18 @@ report("normal_64x128", [lambda: torch.randn(64, 128)])
 for rows, columns in [(128, 16384), (8192, 256)]:
     other = torch.randn(rows, columns)
     of_input(f"matmul_64x{rows}x{columns}", torch.randn(64, rows), lambda x: x @ other)
+
+rows = torch.arange(4096) * 7919 % 1000
+of_input("embedding", torch.randn(1000, 1024), lambda table: F.embedding(rows, table))
+net = nn.Sequential(*(nn.Linear(298, 298) for _ in range(90)))
+adams = [torch.optim.Adam(net.parameters(), 1e-9, fused=fused) for fused in (False, True)]
+row = torch.randn(1, 298)
+
+
+def adam_step(adam):
+    adam.zero_grad(set_to_none=True)
+    net(row).sum().backward()
+    adam.step()
+
+
+report("adam_step", [lambda adam=adam: adam_step(adam) for adam in adams])

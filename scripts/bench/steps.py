@@ -282,6 +282,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--flops", action="store_true", help="print what a step computes, directly, in 10^9 operations")
     parser.add_argument("--save", help="where to write the weights of the Inception network")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -292,6 +293,15 @@ def main():
     if args.save:
         return
     images = getattr(step, "images", 64)
+    if args.flops:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        # The first step does what later ones do not, such as the first turn of a spectral norm.
+        step()
+        with FlopCounterMode(display=False) as counter:
+            step()
+        print(counter.get_total_flops() * 64 / images / 1e9)
+        return
     times = []
     for _ in range(args.steps + 1):
         start = time.perf_counter()

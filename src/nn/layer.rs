@@ -111,6 +111,12 @@ impl Conv {
         let bias = self.bias.as_ref().map(Param::tensor);
         x.conv2d(&weight(&self.weight, self.spectral.as_ref(), mode)?, bias.as_ref(), self.stride, Padding::Same)
     }
+
+    /// [`Conv::forward`] and a ReLU.
+    pub fn forward_relu(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(Param::tensor);
+        x.conv2d_relu(&weight(&self.weight, self.spectral.as_ref(), mode)?, bias.as_ref(), self.stride, Padding::Same)
+    }
 }
 
 /// A transposed convolution over `[n, c, h, w]`.

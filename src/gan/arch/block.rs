@@ -82,6 +82,14 @@ impl Stage {
             Some(layer) => layer.forward(&self.norm.forward(x, pass, Activation::None)?, pass, Activation::Relu),
         }
     }
+
+    /// The convolution `conv` of `x`, then this.
+    fn after(&self, conv: &Conv, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        if self.layer.is_none() && self.norm.is_none() {
+            return conv.forward_relu(x, pass.mode);
+        }
+        self.forward(&conv.forward(x, pass.mode)?, pass)
+    }
 }
 
 /// Norm, ReLU, conv3x3, norm, ReLU, conv3x3, beside a shortcut.
@@ -124,7 +132,7 @@ impl Two {
         if self.scale == Scale::Up {
             inner = self.upsample.apply(&inner, 2)?;
         }
-        inner = self.stages[1].forward(&self.convs[0].forward(&inner, pass.mode)?, pass)?;
+        inner = self.stages[1].after(&self.convs[0], &inner, pass)?;
         inner = self.convs[1].forward(&inner, pass.mode)?;
         let halved = |sum: Tensor| if self.scale == Scale::Down { halve(&sum) } else { Ok(sum) };
         match &self.shortcut {

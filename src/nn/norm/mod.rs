@@ -154,6 +154,11 @@ impl Norm {
         Ok(Self { options: *options, affine, state })
     }
 
+    /// Whether there is nothing to normalise, so that the activation is all.
+    pub fn is_none(&self) -> bool {
+        matches!(self.affine, Affine::None)
+    }
+
     /// Normalises `x` (`[n, c, h, w]` or `[n, c]`), then applies `activation`.
     ///
     /// # Errors

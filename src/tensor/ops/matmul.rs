@@ -89,9 +89,12 @@ impl Tensor {
         let (a, b) = (self.clone(), other.clone());
         Ok(operator("matmul", value, &[self, other], move |incoming| {
             let g = incoming.grad;
+            // Of a matrix that is the transpose of one in memory, so is the gradient: what it is turned back to lies in order.
+            let of_left = || if turned(a.raw()) { b.matmul(&g.t()?)?.t() } else { g.matmul(&b.t()?) };
+            let of_right = || if turned(b.raw()) { g.t()?.matmul(&a)?.t() } else { a.t()?.matmul(g) };
             Ok(vec![
-                if incoming.wants[0] { Some(g.matmul(&b.t()?)?) } else { None },
-                if incoming.wants[1] { Some(a.t()?.matmul(g)?) } else { None },
+                if incoming.wants[0] { Some(of_left()?) } else { None },
+                if incoming.wants[1] { Some(of_right()?) } else { None },
             ])
         }))
     }
