@@ -105,14 +105,28 @@ multiversion! {
 
 /// `g` where `y` is positive, `slope` times `g` elsewhere; `g` broadcasts to `y`'s shape.
 pub fn slope_where_negative<T: Real>(g: &[T], g_dims: &[usize], y: &[T], dims: &[usize], slope: T) -> Vec<T> {
+    if g.len() == 1 && y.len() > 1 {
+        return build(y.len(), CHUNK, |start, out| {
+            let end = start + out.len();
+            slopes_of_one(g[0], &y[start..end], slope, out);
+        });
+    }
     if g.len() < y.len() {
-        // A choice between two numbers is no branch.
-        return broadcast(g, g_dims, y, dims, dims, |g, y| g * if y > T::ZERO { T::ONE } else { slope });
+        return slope_where_negative(&expand(g, g_dims, dims), dims, y, dims, slope);
     }
     build(g.len(), CHUNK, |start, out| {
         let end = start + out.len();
         slopes(&g[start..end], &y[start..end], slope, out);
     })
+}
+
+multiversion! {
+    fn slopes_of_one[T: Real](g: T, y: &[T], slope: T, out: &mut [MaybeUninit<T>]) {
+        let sloped = g * slope;
+        for (out, &y) in out.iter_mut().zip(y) {
+            out.write(if y > T::ZERO { g } else { sloped });
+        }
+    }
 }
 
 multiversion! {

@@ -8,7 +8,7 @@ use crate::tensor::grad::operator;
 use crate::tensor::room::room;
 #[cfg(feature = "cuda")]
 use crate::tensor::value::Raw;
-use crate::tensor::value::{from_cpu, on_gpu, typed, with_slice};
+use crate::tensor::value::{contiguous, from_cpu, on_gpu, typed, with_slice};
 use crate::tensor::{DType, Tensor};
 
 impl Tensor {
@@ -19,9 +19,15 @@ impl Tensor {
     pub fn select_rows(&self, indices: &Tensor) -> Result<Tensor> {
         let rows = *self.dims().first().ok_or_else(|| Error::new("cannot pick rows of a tensor without dimensions"))?;
         let picks = checked(indices, rows, "row")?;
-        let value = self.raw().contiguous()?.index_select(indices.raw(), 0)?;
+        let value = if self.on_cpu() && matches!(self.dtype(), DType::F32 | DType::F64) {
+            let mut dims = self.dims().to_vec();
+            dims[0] = picks.len();
+            let width = dims[1..].iter().product();
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(pick::rows(x, &picks, width), &dims)))?
+        } else {
+            contiguous(self.raw())?.index_select(indices.raw(), 0)?
+        };
         let indices = indices.detach();
-        let _ = picks;
         Ok(operator("select_rows", value, &[self], move |incoming| {
             Ok(vec![Some(incoming.grad.add_rows(&indices, rows)?)])
         }))
@@ -31,8 +37,14 @@ impl Tensor {
     pub fn add_rows(&self, indices: &Tensor, rows: usize) -> Result<Tensor> {
         let mut dims = self.dims().to_vec();
         dims[0] = rows;
-        let zeros = Tensor::zeros(&dims, self.dtype(), self.device())?;
-        let value = zeros.raw().index_add(indices.raw(), &self.raw().contiguous()?, 0)?;
+        let value = if self.on_cpu() && matches!(self.dtype(), DType::F32 | DType::F64) {
+            let at = checked(indices, rows, "row")?;
+            let width = dims[1..].iter().product();
+            typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(pick::add_rows(x, &at, rows, width), &dims)))?
+        } else {
+            let zeros = Tensor::zeros(&dims, self.dtype(), self.device())?;
+            zeros.raw().index_add(indices.raw(), &contiguous(self.raw())?, 0)?
+        };
         let indices = indices.detach();
         Ok(operator("add_rows", value, &[self], move |incoming| Ok(vec![Some(incoming.grad.select_rows(&indices)?)])))
     }
