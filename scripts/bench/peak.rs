@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 /// Sums that keep two units of a latency of four busy, and more.
-const SUMS: usize = 20;
+const SUMS: usize = 16;
 const ROUNDS: usize = 200_000;
 
 macro_rules! busy {
@@ -13,7 +13,7 @@ macro_rules! busy {
         #[target_feature(enable = $features)]
         unsafe fn $name() -> (f32, usize) {
             use std::arch::x86_64::{$fma, $set, $store};
-            let mut sums: [_; SUMS] = std::array::from_fn(|i| $set(i as f32));
+            let mut sums: [_; SUMS] = std::array::from_fn(|i| $set(i as f32 + 1.0));
             let (factor, term) = ($set(0.999), $set(0.001));
             for _ in 0..ROUNDS {
                 for sum in &mut sums {
