@@ -51,7 +51,8 @@ fn detect() -> Vec<Isa> {
 /// Compiles one function body for AVX-512, for AVX2 and for the target's baseline, and picks the best at each call.
 ///
 /// Generic parameters stand in square brackets, and each must appear in the type of an argument. Functions that
-/// the body calls are compiled with it only when they are `#[inline(always)]`.
+/// the body calls are compiled with it only when they are `#[inline(always)]`. A name before the function, `|fused|`, is true
+/// in the body where a product and a sum are one instruction, and known when it is compiled.
 ///
 /// ```ignore
 /// multiversion! {
@@ -65,6 +66,7 @@ fn detect() -> Vec<Isa> {
 /// ```
 macro_rules! multiversion {
     (
+        $(|$fused:ident|)?
         $(#[$meta:meta])*
         $vis:vis fn $name:ident $([$($generics:tt)*])? ($($arg:ident : $type:ty),* $(,)?) $(-> $ret:ty)? $body:block
     ) => {
@@ -73,18 +75,18 @@ macro_rules! multiversion {
         #[allow(clippy::too_many_arguments)]
         $vis fn $name $(<$($generics)*>)? ($($arg: $type),*) $(-> $ret)? {
             #[inline(always)]
-            fn body $(<$($generics)*>)? ($($arg: $type),*) $(-> $ret)? $body
+            fn body $(<$($generics)*>)? ($($fused: bool,)? $($arg: $type),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
             fn avx512 $(<$($generics)*>)? ($($arg: $type),*) $(-> $ret)? {
-                body($($arg),*)
+                body($({ let $fused = true; $fused },)? $($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2 $(<$($generics)*>)? ($($arg: $type),*) $(-> $ret)? {
-                body($($arg),*)
+                body($({ let $fused = true; $fused },)? $($arg),*)
             }
 
             match $crate::tensor::cpu::dispatch::Isa::best() {
@@ -94,7 +96,7 @@ macro_rules! multiversion {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::tensor::cpu::dispatch::Isa::Avx2 => unsafe { avx2($($arg),*) },
-                _ => body($($arg),*),
+                _ => body($({ let $fused = false; $fused },)? $($arg),*),
             }
         }
     };
@@ -113,6 +115,18 @@ mod tests {
                 *o = v * factor;
             }
         }
+    }
+
+    multiversion! {
+        |fused|
+        fn is_fused() -> bool {
+            fused
+        }
+    }
+
+    #[test]
+    fn a_body_knows_whether_products_and_sums_are_fused() {
+        assert_eq!(is_fused(), Isa::best() != Isa::Portable);
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// e to the power `self`.
     fn exp(self) -> Self;
+    /// e to the power `self`, which is at most 0; what would be below the least normal number may be 0. See [`super::elementary`].
+    fn exp_of_negative(self, fused: bool) -> Self;
     /// The natural logarithm.
     fn ln(self) -> Self;
     /// The hyperbolic tangent.
@@ -78,7 +80,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($float:ident, $exp:path, $tanh:path) => {
+    ($float:ident, $exp:path, $exp_of_negative:expr, $tanh:path) => {
         impl Real for $float {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -107,6 +109,10 @@ macro_rules! real {
                 $exp(self)
             }
             #[inline(always)]
+            fn exp_of_negative(self, fused: bool) -> Self {
+                $exp_of_negative(self, fused)
+            }
+            #[inline(always)]
             fn ln(self) -> Self {
                 $float::ln(self)
             }
@@ -130,5 +136,5 @@ macro_rules! real {
     };
 }
 
-real!(f32, super::elementary::exp, super::elementary::tanh);
-real!(f64, f64::exp, f64::tanh);
+real!(f32, super::elementary::exp, super::elementary::exp_of_negative, super::elementary::tanh);
+real!(f64, f64::exp, |x: f64, _: bool| x.exp(), f64::tanh);

@@ -21,8 +21,9 @@ pub fn log_softmax<T: Real>(x: &[T], length: usize) -> Vec<T> {
 }
 
 multiversion! {
+    |fused|
     fn softmax_row[T: Real](row: &[T], out: &mut [MaybeUninit<T>], line: &mut [T]) {
-        let scale = T::from_f64(1.0 / exponentials(row, top(row), line));
+        let scale = T::from_f64(1.0 / exponentials(row, top(row), line, fused));
         for (out, &e) in out.iter_mut().zip(line.iter()) {
             out.write(e * scale);
         }
@@ -30,9 +31,10 @@ multiversion! {
 }
 
 multiversion! {
+    |fused|
     fn log_softmax_row[T: Real](row: &[T], out: &mut [MaybeUninit<T>], line: &mut [T]) {
         let top = top(row);
-        let shift = top + T::from_f64(exponentials(row, top, line).ln());
+        let shift = top + T::from_f64(exponentials(row, top, line, fused).ln());
         for (out, &x) in out.iter_mut().zip(row) {
             out.write(x - shift);
         }
@@ -60,10 +62,11 @@ multiversion! {
 }
 
 multiversion! {
+    |fused|
     fn log_softmax_gradient_row[T: Real](y: &[T], g: &[T], out: &mut [MaybeUninit<T>]) {
         let total = T::from_f64(sum_of(y, g, |_, g| g));
         for ((out, &y), &g) in out.iter_mut().zip(y).zip(g) {
-            out.write(g - y.exp() * total);
+            out.write(g - y.exp_of_negative(fused) * total);
         }
     }
 }
@@ -104,19 +107,19 @@ fn gradient_rows<T: Real>(y: &[T], g: &[T], length: usize, f: GradientRow<T>) ->
 
 /// exp(x - top) for each value, and their sum.
 #[inline(always)]
-fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T]) -> f64 {
+fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T], fused: bool) -> f64 {
     let mut sum = 0.0;
     for (line, row) in line.chunks_mut(BLOCK).zip(row.chunks(BLOCK)) {
         let mut lanes = [T::ZERO; LANES];
         let (mut line, mut row) = (line.chunks_exact_mut(LANES), row.chunks_exact(LANES));
         for (line, row) in line.by_ref().zip(row.by_ref()) {
             for ((lane, e), &x) in lanes.iter_mut().zip(line).zip(row) {
-                *e = (x - top).exp();
+                *e = (x - top).exp_of_negative(fused);
                 *lane += *e;
             }
         }
         for (e, &x) in line.into_remainder().iter_mut().zip(row.remainder()) {
-            *e = (x - top).exp();
+            *e = (x - top).exp_of_negative(fused);
             sum += e.to_f64();
         }
         for v in lanes {
