@@ -257,35 +257,45 @@ impl Inception {
         x = shown("Conv2d_4a_3x3", self.apply("Conv2d_4a_3x3", &x, 1, false)?)?;
         x = shown("MaxPool_2", x.max_pool2d(shrinking())?)?;
         for name in ["Mixed_5b", "Mixed_5c", "Mixed_5d"] {
-            let pool = x.avg_pool2d(same())?;
             let chains = [&["1x1"][..], &["5x5_1", "5x5_2"], &["3x3dbl_1", "3x3dbl_2", "3x3dbl_3"]];
-            x = shown(name, self.block(name, &x, &chains, Some(&pool))?)?;
+            x = shown(name, self.block(name, &x, &chains)?)?;
         }
         x = shown("Mixed_6a", self.shrink("Mixed_6a", &x, &[&["3x3"], &["3x3dbl_1", "3x3dbl_2", "3x3dbl_3"]])?)?;
         for name in ["Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"] {
-            let pool = x.avg_pool2d(same())?;
             let long = ["7x7dbl_1", "7x7dbl_2", "7x7dbl_3", "7x7dbl_4", "7x7dbl_5"];
             let chains = [&["1x1"][..], &["7x7_1", "7x7_2", "7x7_3"], &long];
-            x = shown(name, self.block(name, &x, &chains, Some(&pool))?)?;
+            x = shown(name, self.block(name, &x, &chains)?)?;
         }
         let chains = [&["3x3_1", "3x3_2"][..], &["7x7x3_1", "7x7x3_2", "7x7x3_3", "7x7x3_4"]];
         x = shown("Mixed_7a", self.shrink("Mixed_7a", &x, &chains)?)?;
-        x = shown("Mixed_7b", self.last("Mixed_7b", &x, &x.avg_pool2d(same())?)?)?;
+        x = shown("Mixed_7b", self.last("Mixed_7b", &x, self.averaged("Mixed_7b", &x)?)?)?;
         // The largest value here: the graph has it so, unlike the paper.
-        x = shown("Mixed_7c", self.last("Mixed_7c", &x, &x.max_pool2d(same())?)?)?;
+        let pool = self.chain("Mixed_7c", &x.max_pool2d(same())?, &["_pool"])?;
+        x = shown("Mixed_7c", self.last("Mixed_7c", &x, pool)?)?;
         x.mean(&[2, 3])
+    }
+
+    fn convolution(&self, name: &str) -> Result<&Convolution> {
+        self.convolutions.get(name).ok_or_else(|| Error::bug(format!("the Inception network has no `{name}`")))
     }
 
     /// A convolution, its norm, and what is above zero.
     fn apply(&self, name: &str, x: &Tensor, stride: usize, padded: bool) -> Result<Tensor> {
-        let convolution =
-            self.convolutions.get(name).ok_or_else(|| Error::bug(format!("the Inception network has no `{name}`")))?;
+        let convolution = self.convolution(name)?;
         let [_, _, down, across] = convolution.weight.dims4()?;
         let padding = match padded {
             true => Padding::Sides([down / 2, down / 2, across / 2, across / 2]),
             false => Padding::Pixels(0),
         };
         x.conv2d_relu(&convolution.weight, Some(&convolution.bias), stride, padding)
+    }
+
+    /// Averages of windows and the block's `_pool` behind them. An average of single pixels' sums is the sum of their averages, so
+    /// the convolution comes first: it leaves fewer channels to average.
+    fn averaged(&self, block: &str, x: &Tensor) -> Result<Tensor> {
+        let convolution = self.convolution(&format!("{block}.branch_pool"))?;
+        let sums = x.conv2d(&convolution.weight, Some(&convolution.bias), 1, Padding::Pixels(0))?;
+        sums.avg_pool2d(same())?.relu()
     }
 
     fn chain(&self, block: &str, x: &Tensor, names: &[&str]) -> Result<Tensor> {
@@ -296,12 +306,10 @@ impl Inception {
         Ok(x)
     }
 
-    /// Branches side by side, the pooled one last.
-    fn block(&self, block: &str, x: &Tensor, chains: &[&[&str]], pool: Option<&Tensor>) -> Result<Tensor> {
+    /// Branches side by side, the averaged one last.
+    fn block(&self, block: &str, x: &Tensor, chains: &[&[&str]]) -> Result<Tensor> {
         let mut branches = chains.iter().map(|names| self.chain(block, x, names)).collect::<Result<Vec<Tensor>>>()?;
-        if let Some(pool) = pool {
-            branches.push(self.chain(block, pool, &["_pool"])?);
-        }
+        branches.push(self.averaged(block, x)?);
         Tensor::cat(&branches.iter().collect::<Vec<_>>(), 1)
     }
 
@@ -317,8 +325,8 @@ impl Inception {
         Tensor::cat(&branches.iter().collect::<Vec<_>>(), 1)
     }
 
-    /// The wide blocks at the end, two of whose branches part once more.
-    fn last(&self, block: &str, x: &Tensor, pool: &Tensor) -> Result<Tensor> {
+    /// The wide blocks at the end, two of whose branches part once more; `pool` is the last.
+    fn last(&self, block: &str, x: &Tensor, pool: Tensor) -> Result<Tensor> {
         let short = self.chain(block, x, &["3x3_1"])?;
         let long = self.chain(block, x, &["3x3dbl_1", "3x3dbl_2"])?;
         let branches = [
@@ -327,7 +335,7 @@ impl Inception {
             self.chain(block, &short, &["3x3_2b"])?,
             self.chain(block, &long, &["3x3dbl_3a"])?,
             self.chain(block, &long, &["3x3dbl_3b"])?,
-            self.chain(block, pool, &["_pool"])?,
+            pool,
         ];
         Tensor::cat(&branches.iter().collect::<Vec<_>>(), 1)
     }
