@@ -1,10 +1,10 @@
-//! Products of matrices, by the loops of Winograd's convolution, which are made of such products.
+//! Products of matrices, by the loops that convolutions are made of.
 #![allow(unsafe_code)] // Kernels take pointers; the plan below keeps them inside their buffers.
 
 use rayon::prelude::*;
 
 use super::buffer::{SharedMut, uninit, with_scratch};
-use super::conv::{Kernels, Product, product_of};
+use super::conv::{Kernels, Product};
 use super::dispatch::{Isa, multiversion};
 use super::real::Real;
 
@@ -36,24 +36,16 @@ const PACKING: usize = 8;
 const GRAIN: usize = 1 << 19;
 
 /// `count` products of `[m, k]` and `[k, n]`, one after the other: `[count, m, n]`. Sums go from the first term to the last, some
-/// of them at a time, whatever the number of threads. `None` if this type has no loops of its own.
-pub fn matmul<T: Real>(
-    a: &[T],
-    b: &[T],
-    count: usize,
-    [m, k, n]: [usize; 3],
-    a_walk: Walk,
-    b_walk: Walk,
-) -> Option<Vec<T>> {
-    let isa = Isa::best();
-    let (product, most) = product_of::<T>(isa)?;
+/// of them at a time, whatever the number of threads.
+pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_walk: Walk, b_walk: Walk) -> Vec<T> {
+    let kernels = T::kernels(Isa::best());
+    let most = kernels.rows;
     if count * m * n == 0 || k == 0 {
-        return Some(vec![T::ZERO; count * m * n]);
+        return vec![T::ZERO; count * m * n];
     }
     if m * n * k <= 4096 {
-        return Some(small(a, b, count, [m, k, n], a_walk, b_walk));
+        return small(a, b, count, [m, k, n], a_walk, b_walk);
     }
-    let kernels = T::kernels(isa);
     let width = 2 * kernels.lanes;
     let (blocks, panels) = (m.div_ceil(most), n.div_ceil(width));
     let grid = Grid::new(count, [blocks, most], [panels, width], m * k * n);
@@ -120,8 +112,20 @@ pub fn matmul<T: Real>(
                                 }
                                 let (c, c_row) = if whole { (to, n) } else { (edge, width) };
                                 let b = right.as_ptr();
-                                let of = Product { a, a_row, a_step, terms, b, b_row: width, c, c_row, add: start > 0 };
-                                product(&of, rows.len(), columns.div_ceil(kernels.lanes));
+                                let of = Product {
+                                    a,
+                                    a_row,
+                                    a_step,
+                                    terms,
+                                    b,
+                                    b_row: width,
+                                    c,
+                                    c_row,
+                                    add: start > 0,
+                                    start: std::ptr::null(),
+                                    least: T::NEG_INFINITY,
+                                };
+                                (kernels.product)(&of, rows.len(), columns.div_ceil(kernels.lanes));
                                 if !whole {
                                     copy(edge, width, to, n);
                                 }
@@ -140,7 +144,7 @@ pub fn matmul<T: Real>(
         let at_a_time = (GRAIN / (work / tasks).max(1)).max(1);
         (0..tasks).into_par_iter().with_min_len(at_a_time).for_each(run);
     }
-    Some(out)
+    out
 }
 
 /// How each product is cut into tasks: of so many blocks of rows by so many panels, no more.
@@ -246,7 +250,7 @@ mod tests {
             if turned { Walk { row: 1, column: rows } } else { Walk { row: columns, column: 1 } }
         };
         let (a_walk, b_walk) = (walk(m, k, turned[0]), walk(k, n, turned[1]));
-        let ours = matmul(&a, &b, count, [m, k, n], a_walk, b_walk).unwrap();
+        let ours = matmul(&a, &b, count, [m, k, n], a_walk, b_walk);
         for item in 0..count {
             for i in 0..m {
                 for j in 0..n {
@@ -290,7 +294,7 @@ mod tests {
         let (a_walk, b_walk) = (Walk { row: 400, column: 1 }, Walk { row: 90, column: 1 });
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| matmul(&a, &b, 1, [150, 400, 90], a_walk, b_walk).unwrap())
+            pool.install(|| matmul(&a, &b, 1, [150, 400, 90], a_walk, b_walk))
         };
         assert!(with(1) == with(3), "1 and 3 threads differ");
     }

@@ -6,11 +6,9 @@
 use std::ops::Range;
 
 use super::buffer::{for_planes, uninit};
-use super::dispatch::multiversion;
+use super::conv::Lanes;
+use super::dispatch::{Isa, multiversion};
 use super::real::Real;
-
-/// Values of the widest vectors.
-const LANES: usize = 16;
 
 /// Pooling over `[planes, h, w]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +43,13 @@ impl Pool {
     }
 
     /// The rows of the input that window row `y` covers.
-    fn rows(&self, y: usize) -> Range<usize> {
+    pub(super) fn rows(&self, y: usize) -> Range<usize> {
         let first = y * self.stride[0];
         first.saturating_sub(self.pad[0])..(first + self.kh).saturating_sub(self.pad[0]).min(self.h)
     }
 
     /// The columns of the input that window column `x` covers.
-    fn columns(&self, x: usize) -> Range<usize> {
+    pub(super) fn columns(&self, x: usize) -> Range<usize> {
         let first = x * self.stride[1];
         first.saturating_sub(self.pad[2])..(first + self.kw).saturating_sub(self.pad[2]).min(self.w)
     }
@@ -90,23 +88,27 @@ multiversion! {
 
 /// The mean of each window: `[planes, out_h, out_w]`.
 pub fn average<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
+    average_on(Isa::best(), x, p)
+}
+
+fn average_on<T: Real>(isa: Isa, x: &[T], p: &Pool) -> Vec<T> {
     let (out_h, out_w) = (p.out_h(), p.out_w());
+    let kernels = T::kernels(isa);
+    let lanes = Lanes::of_row(p, kernels.lanes);
+    let weights: Vec<T> =
+        (0..=p.kh).flat_map(|rows| (0..out_w).map(move |c| p.weight(&(0..rows), &p.columns(c)))).collect();
     // SAFETY: every output pixel is written below.
     let mut out = unsafe { uninit(p.planes * out_h * out_w) };
     for_planes(&mut out, out_h * out_w, |i, out| {
         let x = &x[i * p.h * p.w..][..p.h * p.w];
-        for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
-            if p.is_halving() {
+        if p.is_halving() {
+            for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
                 halve(&x[2 * y * p.w..][..p.w], &x[(2 * y + 1) * p.w..][..p.w], row);
-                continue;
             }
-            let rows = p.rows(y);
-            for (column, out) in row.iter_mut().enumerate() {
-                let columns = p.columns(column);
-                let sum: T = rows.clone().flat_map(|r| &x[r * p.w..][columns.clone()]).copied().sum();
-                *out = sum * p.weight(&rows, &columns);
-            }
+            return;
         }
+        // SAFETY: the kernels are for instructions that this machine has.
+        unsafe { (kernels.sums)(x, p, &lanes, &weights, out) };
     });
     out
 }
@@ -161,89 +163,28 @@ pub fn max_places<T: Real>(x: &[T], p: &Pool) -> Vec<u32> {
 
 /// The largest value of each window, where [`max_places`] finds it.
 pub fn max<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
+    max_on(Isa::best(), x, p)
+}
+
+fn max_on<T: Real>(isa: Isa, x: &[T], p: &Pool) -> Vec<T> {
     let (out_h, out_w) = (p.out_h(), p.out_w());
-    let mut out = vec![T::ZERO; p.planes * out_h * out_w];
-    // Whole vectors, for a loop over their rest takes longer than they do.
-    let width = out_w.next_multiple_of(LANES) + (p.kw - 1) / p.stride[1];
-    let line_len = (width * p.stride[1]).max(p.pad[2] + p.w);
+    let kernels = T::kernels(isa);
+    let lanes = Lanes::of_row(p, kernels.lanes);
+    let outside = Lanes::outside(&lanes, kernels.lanes);
+    // SAFETY: every output pixel is written below.
+    let mut out = unsafe { uninit(p.planes * out_h * out_w) };
     for_planes(&mut out, out_h * out_w, |i, out| {
         let x = &x[i * p.h * p.w..][..p.h * p.w];
-        if any_nan(x) {
-            let mut places = vec![0u32; out_w];
-            for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
-                largest_of_row(x, p, y, row, &mut places);
-            }
+        // SAFETY: the kernels are for instructions that this machine has.
+        if unsafe { (kernels.largest)(x, p, &lanes, &outside, out) } {
             return;
         }
-        let mut scratch = vec![T::NEG_INFINITY; line_len + (width + 1) * p.stride[1] + width];
-        let (line, rest) = scratch.split_at_mut(line_len);
-        let (row, phases) = rest.split_at_mut(out_w.next_multiple_of(LANES));
-        largest_of_plane(x, p, width, line, phases, row, out);
+        let mut places = vec![0u32; out_w];
+        for (y, row) in out.chunks_exact_mut(out_w).enumerate() {
+            largest_of_row(x, p, y, row, &mut places);
+        }
     });
     out
-}
-
-multiversion! {
-    fn any_nan[T: Real](x: &[T]) -> bool {
-        let mut lanes = [T::ZERO; LANES];
-        let mut chunks = x.chunks_exact(LANES);
-        for chunk in chunks.by_ref() {
-            for (lane, &v) in lanes.iter_mut().zip(chunk) {
-                *lane = if v.is_nan() { v } else { *lane };
-            }
-        }
-        lanes.iter().chain(chunks.remainder()).any(|v| v.is_nan())
-    }
-}
-
-multiversion! {
-    /// The largest value of each window of a plane without NaN: down the columns first, then across, where the columns that
-    /// are a stride apart stand side by side in `phases`, so that both ways go by vectors.
-    fn largest_of_plane[T: Real](
-        x: &[T], p: &Pool, width: usize, line: &mut [T], phases: &mut [T], row: &mut [T], out: &mut [T],
-    ) {
-        let stride = p.stride[1];
-        for (y, out) in out.chunks_exact_mut(p.out_w()).enumerate() {
-            let inside = &mut line[p.pad[2]..p.pad[2] + p.w];
-            for (k, r) in p.rows(y).enumerate() {
-                let from = &x[r * p.w..][..p.w];
-                if k == 0 {
-                    inside.copy_from_slice(from);
-                    continue;
-                }
-                for (most, &v) in inside.iter_mut().zip(from) {
-                    *most = v.max(*most);
-                }
-            }
-            match stride {
-                1 => phases[..width].copy_from_slice(&line[..width]),
-                2 => {
-                    let (even, odd) = phases.split_at_mut(width);
-                    for ((pair, even), odd) in line.chunks_exact(2).zip(even).zip(odd) {
-                        (*even, *odd) = (pair[0], pair[1]);
-                    }
-                }
-                _ => {
-                    for (i, group) in line.chunks_exact(stride).take(width).enumerate() {
-                        for (k, &v) in group.iter().enumerate() {
-                            phases[k * width + i] = v;
-                        }
-                    }
-                }
-            }
-            for k in 0..p.kw {
-                let from = &phases[k % stride * width + k / stride..][..row.len()];
-                if k == 0 {
-                    row.copy_from_slice(from);
-                    continue;
-                }
-                for (most, &v) in row.iter_mut().zip(from) {
-                    *most = v.max(*most);
-                }
-            }
-            out.copy_from_slice(&row[..out.len()]);
-        }
-    }
 }
 
 multiversion! {
@@ -340,7 +281,14 @@ mod tests {
             let x = numbers(p.planes * p.h * p.w);
             let averages = average(&x, &p);
             let places = max_places(&x, &p);
-            prop_assert!(max(&x, &p).iter().zip(&places).all(|(v, at)| *v == x[*at as usize]));
+            let single: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+            for &isa in Isa::available() {
+                prop_assert!(max_on(isa, &x, &p).iter().zip(&places).all(|(v, at)| *v == x[*at as usize]));
+                prop_assert!(max_on(isa, &single, &p).iter().zip(&places).all(|(v, at)| *v == single[*at as usize]));
+                prop_assert_eq!(average_on(isa, &x, &p), averages.clone());
+                let close = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() < 1e-5;
+                prop_assert!(average_on(isa, &single, &p).iter().zip(&averages).all(close));
+            }
             let g = numbers(averages.len());
             let mut dx = vec![0.0; x.len()];
             for (k, window) in windows(&x, &p).iter().enumerate() {
@@ -360,6 +308,21 @@ mod tests {
                 prop_assert!((a - b).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_number_is_the_largest() {
+        let p = Pool { planes: 3, h: 9, w: 40, kh: 3, kw: 3, stride: [2, 2], pad: [1; 4], count_padding: false };
+        let mut x = numbers(3 * 9 * 40);
+        (x[17], x[400], x[700], x[701]) = (f64::NAN, f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
+        let places = max_places(&x, &p);
+        for &isa in Isa::available() {
+            for (v, at) in max_on(isa, &x, &p).iter().zip(&places) {
+                let expected = x[*at as usize];
+                assert!(*v == expected || (v.is_nan() && expected.is_nan()), "{v} at {at}, {isa:?}");
+            }
+        }
+        assert_eq!(places.iter().filter(|at| x[**at as usize].is_nan()).count(), 2);
     }
 
     #[test]

@@ -127,11 +127,7 @@ impl Tensor {
                 "a transposed convolution of stride {stride} with padding {padding:?} cannot take images of shape {g:?}"
             )));
         };
-        let y = backward_data(self, weight, geometry([g[0], w[1], h, wide], w, stride, pad))?;
-        match bias {
-            Some(bias) => y.add(&bias.reshape(&[1, w[1], 1, 1])?),
-            None => Ok(y),
-        }
+        transposed(self, weight, bias, geometry([g[0], w[1], h, wide], w, stride, pad))
     }
 }
 
@@ -204,10 +200,7 @@ fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Ten
             Some(y) => y?,
             None => candle_forward(x.raw(), w.raw(), &c)?,
         };
-        match bias {
-            Some(bias) => no_grad(|| Tensor::from_raw(y).add(&bias.reshape(&[1, c.co, 1, 1])?))?.raw().clone(),
-            None => y,
-        }
+        with_bias(y, bias, c.co)?
     };
     let (xs, ws) = (x.clone(), w.clone());
     let mut inputs = vec![x, w];
@@ -227,21 +220,53 @@ fn gradients(g: &Tensor, x: &Tensor, w: &Tensor, c: Conv, wants: &[bool]) -> Res
     Ok(out)
 }
 
+fn with_bias(y: Raw, bias: Option<&Tensor>, channels: usize) -> Result<Raw> {
+    match bias {
+        Some(bias) => Ok(no_grad(|| Tensor::from_raw(y).add(&bias.reshape(&[1, channels, 1, 1])?))?.raw().clone()),
+        None => Ok(y),
+    }
+}
+
 fn backward_data(g: &Tensor, w: &Tensor, c: Conv) -> Result<Tensor> {
+    transposed(g, w, None, c)
+}
+
+fn transposed_on_cpu<T: Real + WithDType>(g: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: &Conv) -> Result<Raw> {
+    with_slice::<T, _>(g.raw(), |gs| {
+        with_slice::<T, _>(w.raw(), |ws| {
+            let x = match bias {
+                Some(bias) => with_slice::<T, _>(bias.raw(), |bs| Ok(conv::backward_data(gs, ws, Some(bs), c)))?,
+                None => conv::backward_data(gs, ws, None, c),
+            };
+            from_cpu(x, &x_dims(c))
+        })
+    })
+}
+
+/// The gradient of the images of a convolution, plus `bias` for each of their channels: the transposed convolution.
+fn transposed(g: &Tensor, w: &Tensor, bias: Option<&Tensor>, c: Conv) -> Result<Tensor> {
     let value = if g.on_cpu() {
-        typed!(g, T => with_slice::<T, _>(g.raw(), |gs| with_slice::<T, _>(w.raw(), |ws| from_cpu(conv::backward_data(gs, ws, &c), &x_dims(&c)))))?
-    } else if let Some(value) = on_cudnn!(g, cuda::backward_data(g.raw(), w.raw(), &c)) {
-        value?
+        typed!(g, T => transposed_on_cpu::<T>(g, w, bias, &c))?
     } else {
-        candle_backward_data(g.raw(), w.raw(), &c)?
+        let x = match on_cudnn!(g, cuda::backward_data(g.raw(), w.raw(), &c)) {
+            Some(x) => x?,
+            None => candle_backward_data(g.raw(), w.raw(), &c)?,
+        };
+        with_bias(x, bias, c.ci)?
     };
     let (gs, ws) = (g.clone(), w.clone());
-    Ok(operator("conv2d_backward_data", value, &[g, w], move |incoming| {
+    let mut inputs = vec![g, w];
+    inputs.extend(bias);
+    Ok(operator("conv2d_backward_data", value, &inputs, move |incoming| {
         let h = incoming.grad;
-        Ok(vec![
+        let mut out = vec![
             if incoming.wants[0] { Some(forward(h, &ws, None, c)?) } else { None },
             if incoming.wants[1] { Some(backward_weight(h, &gs, c)?) } else { None },
-        ])
+        ];
+        if let Some(want) = incoming.wants.get(2) {
+            out.push(if *want { Some(h.sum(&[0, 2, 3])?) } else { None });
+        }
+        Ok(out)
     }))
 }
 

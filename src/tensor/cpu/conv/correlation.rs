@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernel::Kernels;
+use super::whole_vectors;
 use crate::tensor::cpu::buffer::Aligned;
 use crate::tensor::cpu::dispatch::multiversion;
 use crate::tensor::cpu::real::Real;
@@ -129,10 +130,7 @@ impl<T: Real> Correlation<T> {
             return Vec::new();
         }
         // Of whole blocks, so that the kernels may load it by vectors.
-        let mut padded = Aligned::zeros(self.co.next_multiple_of(self.blocks.block));
-        if let Some(bias) = bias {
-            padded[..self.co].copy_from_slice(bias);
-        }
+        let padded = whole_vectors(bias, self.co, self.blocks.block);
         match self.blocks.along {
             Along::Channels => self.run_along_channels(x, &padded, kernels),
             Along::Pixels => self.run_along_pixels(x, &padded, kernels),

@@ -4,8 +4,11 @@
 use std::ops::Range;
 
 use super::super::dispatch::Isa;
+use super::super::pool::Pool;
 use super::super::real::Real;
+use super::product::{Gather, Product, gather, product};
 use super::vector::{Plain, Vector};
+use super::windows::{self, Lanes};
 
 /// A vector of outputs: where its inputs start, where it goes, and how many lanes count.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +149,12 @@ pub struct Kernels<T> {
     pub segments: [usize; 2],
     /// Correlates a block of 1 or 2 vectors of channels over segments of the given length.
     pub wide: unsafe fn(&Wide<T>, &[Segment], usize, usize),
+    /// The most rows of a product.
+    pub rows: usize,
+    /// Products: rows (1 to `rows`), vectors across `b` (1 or 2).
+    pub product: unsafe fn(&Product<T>, usize, usize),
+    /// Gathers patches.
+    pub gather: unsafe fn(&Gather<T>),
     /// Copies one channel's planes.
     pub shift: unsafe fn(&Planes<T>, &[Shift]),
     /// Channels of `x` that `outer` takes for runs of 1, 2 and 3 neighbouring taps.
@@ -157,6 +166,10 @@ pub struct Kernels<T> {
     pub transpose: unsafe fn(*const T, usize, usize, usize, *mut T, usize),
     /// The same for any number of rows and at most `lanes` columns, and nothing else is written.
     pub transpose_back: unsafe fn(*const T, usize, usize, usize, *mut T, usize),
+    /// The sum of each window of a plane times a factor, `[rows][column]` by the rows that a window has inside the plane.
+    pub sums: unsafe fn(&[T], &Pool, &[Lanes], &[T], &mut [T]),
+    /// The largest value of each window of a plane, and whether they can be relied on: not if one of the values is no number.
+    pub largest: unsafe fn(&[T], &Pool, &[Lanes], &[T], &mut [T]) -> bool,
 }
 
 /// A float with inner loops of its own.
@@ -506,7 +519,8 @@ macro_rules! kernels {
     (
         $name:ident, $elem:ty, $vector:ty, features: [$($feature:literal)?],
         block: $wide:literal / $narrow:literal,
-        segments: [$long:literal x $longs:literal, $short:literal x $shorts:literal], outer: [$one:literal, $two:literal, $three:literal]
+        segments: [$long:literal x $longs:literal, $short:literal x $shorts:literal], outer: [$one:literal, $two:literal, $three:literal],
+        rows: [$($rows:literal)*], most: $most:literal
     ) => {
         mod $name {
             use super::*;
@@ -528,6 +542,25 @@ macro_rules! kernels {
                         (false, _) => super::wide::<$vector, $short, $shorts, 2>(block, segments),
                     }
                 }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn product(p: &Product<$elem>, rows: usize, vectors: usize) {
+                // SAFETY: the same contract.
+                unsafe {
+                    match (rows, vectors) {
+                        $(($rows, 1) => super::product::<$vector, $rows, 1>(p),
+                        ($rows, _) => super::product::<$vector, $rows, 2>(p),)*
+                        (_, 1) => super::product::<$vector, $most, 1>(p),
+                        (_, _) => super::product::<$vector, $most, 2>(p),
+                    }
+                }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn gather(g: &Gather<$elem>) {
+                // SAFETY: the same contract.
+                unsafe { super::gather::<$vector>(g) }
             }
 
             $(#[target_feature(enable = $feature)])?
@@ -577,17 +610,40 @@ macro_rules! kernels {
                 unsafe { super::transpose_back::<$vector>(from, stride, rows, columns, to, pitch) }
             }
 
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn sums(x: &[$elem], pool: &Pool, lanes: &[Lanes], factors: &[$elem], out: &mut [$elem]) {
+                // SAFETY: the same contract.
+                unsafe { windows::sums::<$vector>(x, pool, lanes, factors, out) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn largest(
+                x: &[$elem],
+                pool: &Pool,
+                lanes: &[Lanes],
+                outside: &[$elem],
+                out: &mut [$elem],
+            ) -> bool {
+                // SAFETY: the same contract.
+                unsafe { windows::largest::<$vector>(x, pool, lanes, outside, out) }
+            }
+
             pub static KERNELS: Kernels<$elem> = Kernels {
                 lanes: <$vector as Vector>::LANES,
                 block: $wide,
                 correlate,
                 segments: [$long, $short],
                 wide,
+                rows: $most,
+                product,
+                gather,
                 shift,
                 outer_channels: [$one, $two, $three],
                 outer,
                 transpose,
                 transpose_back,
+                sums,
+                largest,
             };
         }
     };
@@ -597,13 +653,18 @@ macro_rules! kernels {
 // 14 or 12 pixels leave room for two weights and an input; 6 pixels of 16 registers likewise.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f32, f32, std::arch::x86_64::__m512, features: ["avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"],
-    block: 8 / 4, segments: [7 x 2, 4 x 3], outer: [12, 6, 4]);
+    block: 8 / 4, segments: [7 x 2, 4 x 3], outer: [12, 6, 4],
+    rows: [1 2 3 4 5 6 7 8 9 10 11 12 13], most: 14);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f32, f32, std::arch::x86_64::__m256, features: ["avx2,fma"], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
-kernels!(portable_f32, f32, Plain<f32, 4>, features: [], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
+kernels!(avx2_f32, f32, std::arch::x86_64::__m256, features: ["avx2,fma"], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2],
+    rows: [1 2 3 4 5], most: 6);
+kernels!(portable_f32, f32, Plain<f32, 4>, features: [], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2],
+    rows: [1 2 3 4 5], most: 6);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f64, f64, Plain<f64, 4>, features: ["avx2,fma"], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
-kernels!(portable_f64, f64, Plain<f64, 2>, features: [], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2]);
+kernels!(avx2_f64, f64, Plain<f64, 4>, features: ["avx2,fma"], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2],
+    rows: [1 2 3 4 5], most: 6);
+kernels!(portable_f64, f64, Plain<f64, 2>, features: [], block: 4 / 2, segments: [3 x 2, 2 x 3], outer: [6, 3, 2],
+    rows: [1 2 3 4 5], most: 6);
 
 impl Kernel for f32 {
     fn kernels(isa: Isa) -> &'static Kernels<f32> {

@@ -1,8 +1,8 @@
 //! Convolution over `[n, c, h, w]`, and its two gradients: each is the gradient of the other two.
 //!
 //! [`correlation`] serves a forward pass of any stride, and the gradient of the input, which is also the forward pass
-//! of a transposed convolution: with vectors along [`channels`], or, where there are few, along [`pixels`]. [`weight`]
-//! takes the gradient of the weights. None of them makes a matrix of patches. Where [`winograd`] takes fewer products, it does
+//! of a transposed convolution: with vectors along [`channels`], or, where there are few, along [`pixels`]. [`pointwise`] serves both
+//! for kernels of a single pixel. [`weight`] takes the gradient of the weights. None of them makes a matrix of patches. Where [`winograd`] takes fewer products, it does
 //! the work of all three.
 //!
 //! [`kernel`] holds their inner loops, compiled for each instruction set from one text.
@@ -32,8 +32,11 @@ mod channels;
 mod correlation;
 mod kernel;
 mod pixels;
+mod pointwise;
+mod product;
 mod vector;
 mod weight;
+mod windows;
 mod winograd;
 
 #[cfg(test)]
@@ -41,7 +44,9 @@ mod tests;
 
 use correlation::{Blocks, Correlation, Pass, pack};
 pub use kernel::{Kernel, Kernels};
-pub use winograd::{Product, Winograd, product_of};
+pub use product::Product;
+pub use windows::Lanes;
+pub use winograd::Winograd;
 
 use super::buffer::Aligned;
 use super::dispatch::Isa;
@@ -89,26 +94,32 @@ pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv
     if let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) {
         let kernels = T::kernels(isa);
         let weights = winograd::Weights::new(w, [c.ci, c.co], false, kernels, transforms);
-        let mut padded = Aligned::zeros(c.co.next_multiple_of(kernels.lanes));
-        if let Some(bias) = bias {
-            padded[..c.co].copy_from_slice(bias);
-        }
-        return winograd::run(x, &weights, &padded, least, &shape, kernels, transforms);
+        let bias = whole_vectors(bias, c.co, kernels.lanes);
+        return winograd::run(x, &weights, &bias, least, &shape, kernels, transforms);
     }
     forward_on(isa, x, w, bias, least, c)
 }
 
-/// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`. It is
-/// also the forward pass of a transposed convolution of `g`.
-pub fn backward_data<T: Real>(g: &[T], w: &[T], c: &Conv) -> Vec<T> {
+/// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`, plus `bias`, `[ci]`: it
+/// is also the forward pass of a transposed convolution of `g`.
+pub fn backward_data<T: Real>(g: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
     let isa = Isa::best();
     if let Some((shape, transforms)) = by_winograd::<T>(isa, c, true) {
         let kernels = T::kernels(isa);
         let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
-        let bias = Aligned::zeros(c.ci.next_multiple_of(kernels.lanes));
+        let bias = whole_vectors(bias, c.ci, kernels.lanes);
         return winograd::run(g, &weights, &bias, T::NEG_INFINITY, &shape, kernels, transforms);
     }
-    backward_data_on(isa, g, w, c)
+    backward_data_on(isa, g, w, bias, c)
+}
+
+/// A number for each channel, or 0, and zeros after them up to a multiple of `unit`.
+fn whole_vectors<T: Real>(bias: Option<&[T]>, channels: usize, unit: usize) -> Aligned<T> {
+    let mut padded = Aligned::zeros(channels.next_multiple_of(unit));
+    if let Some(bias) = bias {
+        padded[..channels].copy_from_slice(bias);
+    }
+    padded
 }
 
 /// The gradient of [`forward`]'s `w`, `[co, ci, kh, kw]`, from that of its output, `g`, `[n, co, out_h, out_w]`.
@@ -146,6 +157,10 @@ fn winograd_shape(c: &Conv, turned: bool) -> winograd::Shape {
 
 fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv) -> Vec<T> {
     let kernels = T::kernels(isa);
+    if let Some(shape) = pointwise_shape(c, [c.ci, c.co], kernels.lanes) {
+        let bias = whole_vectors(bias, c.co, kernels.lanes);
+        return pointwise::run(x, |o, i| w[o * c.ci + i], &bias, least, &shape, kernels);
+    }
     let taps = c.kh * c.kw;
     let blocks = Blocks::new(kernels, c.co, c.ci, [c.kh, c.kw]);
     let pass = Pass {
@@ -170,6 +185,13 @@ fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, least: T,
     correlation.run(x, bias, kernels)
 }
 
+/// The shape of a convolution with single pixels from and to so many channels, where that way is faster.
+fn pointwise_shape(c: &Conv, [ci, co]: [usize; 2], lanes: usize) -> Option<pointwise::Shape> {
+    let shape = pointwise::Shape { n: c.n, ci, co, pixels: c.h * c.w };
+    let single = [c.kh, c.kw] == [1, 1] && c.stride == [1, 1] && c.pad == [0; 4];
+    (single && shape.suits(lanes)).then_some(shape)
+}
+
 /// Along one axis: the taps that reach input positions of residue `a`, each with the row of `g` it reads, relative
 /// to the position's own.
 fn taps_of_residue(a: usize, kernel: usize, stride: usize, pad: usize) -> Vec<(usize, isize)> {
@@ -179,8 +201,12 @@ fn taps_of_residue(a: usize, kernel: usize, stride: usize, pad: usize) -> Vec<(u
         .collect()
 }
 
-fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], c: &Conv) -> Vec<T> {
+fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
     let kernels = T::kernels(isa);
+    if let Some(shape) = pointwise_shape(c, [c.co, c.ci], kernels.lanes) {
+        let bias = whole_vectors(bias, c.ci, kernels.lanes);
+        return pointwise::run(g, |o, i| w[i * c.ci + o], &bias, T::NEG_INFINITY, &shape, kernels);
+    }
     let [stride_y, stride_x] = c.stride;
     let along = |kernel, stride, pad| -> Vec<Vec<(usize, isize)>> {
         (0..stride).map(|a| taps_of_residue(a, kernel, stride, pad)).collect()
@@ -222,7 +248,7 @@ fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], c: &Conv) -> Vec<T> {
         step: c.stride,
         least: T::NEG_INFINITY,
     };
-    correlation.run(g, None, kernels)
+    correlation.run(g, bias, kernels)
 }
 
 fn backward_weight_on<T: Real>(isa: Isa, x: &[T], g: &[T], c: &Conv) -> Vec<T> {

@@ -48,6 +48,15 @@ impl<T: Real> Correlation<T> {
             .collect()
     }
 
+    /// Whether the input can be read where it lies, for single pixels have no neighbours to copy. For few outputs and small
+    /// planes only: of others every vector straddles two cache lines, once for each block. And not if channels fall on the same lines
+    /// of the first-level cache.
+    fn lies_well(&self) -> bool {
+        let plane = self.input[0] * self.input[1];
+        let single = self.window == [1, 1] && self.stride == [1, 1] && self.before == [0, 0] && self.grid == self.input;
+        single && (plane < 256 || self.co <= 32) && !(plane * size_of::<T>()).is_multiple_of(256)
+    }
+
     /// See [`Correlation::run`]; `bias` has whole blocks.
     pub fn run_along_pixels(&self, x: &[T], bias: &[T], kernels: &Kernels<T>) -> Vec<T> {
         let out_plane = self.output[0] * self.output[1];
@@ -70,7 +79,10 @@ impl<T: Real> Correlation<T> {
         let input_len = self.ci * layout.channel + 2 * kernels.lanes;
         let stage_len = if staged { self.passes.len() * blocks * kernels.block * line } else { 0 };
 
+        let lies_well = self.lies_well();
         (0..self.n * bands).into_par_iter().for_each(|task| {
+            // The last vector of the last task would reach past the input.
+            let in_place = lies_well && task + 1 < self.n * bands;
             let (image, band) = (task / bands, task % bands);
             let rows = band * layout.rows..((band + 1) * layout.rows).min(self.grid[0]);
             let pixels = rows.len() * self.grid[1];
@@ -82,8 +94,8 @@ impl<T: Real> Correlation<T> {
             let shifts = self.pixels_shifts(&layout, rows.start);
             with_scratch::<T, _>(input_len + stage_len, |scratch| {
                 let (input, stage) = scratch.split_at_mut(input_len);
-                for c in 0..self.ci {
-                    let plane = self.input[0] * self.input[1];
+                let plane = self.input[0] * self.input[1];
+                for c in 0..if in_place { 0 } else { self.ci } {
                     let planes = Planes {
                         from: x[(image * self.ci + c) * plane..].as_ptr(),
                         image: 0,
@@ -93,6 +105,11 @@ impl<T: Real> Correlation<T> {
                     // SAFETY: copies stay inside the channel, and what spills past one is written after it.
                     unsafe { (kernels.shift)(&planes, &shifts) };
                 }
+                let (from, channel) = if in_place {
+                    (&x[image * self.ci * plane + rows.start * self.input[1]..], plane)
+                } else {
+                    (&*input, layout.channel)
+                };
                 for (p, pass) in self.passes.iter().enumerate() {
                     for first in (0..self.co).step_by(kernels.block) {
                         let (target, out_channel) = if staged {
@@ -102,9 +119,9 @@ impl<T: Real> Correlation<T> {
                             (unsafe { shared.get().add((image * self.co + first) * out_plane) }, out_plane)
                         };
                         let block = Block {
-                            x: input.as_ptr(),
+                            x: from.as_ptr(),
                             ci: self.ci,
-                            channel: layout.channel,
+                            channel,
                             taps: taps[p].as_ptr(),
                             n_taps: taps[p].len(),
                             weights: pass.weights[first * self.ci * taps[p].len()..].as_ptr(),

@@ -60,21 +60,26 @@ fn check(c: &Conv) {
     let w = numbers(c.co * c.ci * c.kh * c.kw, 2);
     let bias = numbers(c.co, 3);
     let g = numbers(c.n * c.co * c.out_h() * c.out_w(), 4);
+    let of_input = numbers(c.ci, 5);
     let expected = naive(&x, &w, &bias, &g, c);
-    let (x32, w32, b32, g32) = (single(&x), single(&w), single(&bias), single(&g));
+    let transposed: Vec<f64> =
+        (expected.dx.iter().enumerate()).map(|(i, dx)| dx + of_input[i / (c.h * c.w) % c.ci]).collect();
+    let (x32, w32, b32, g32, i32) = (single(&x), single(&w), single(&bias), single(&g), single(&of_input));
     for &isa in Isa::available() {
         let forward = |least| double(&forward_on(isa, &x32, &w32, Some(&b32), least, c));
         assert_eq!(forward(f32::NEG_INFINITY), expected.y, "forward, {isa:?}, {c:?}");
         let positive: Vec<f64> = expected.y.iter().map(|y| y.max(0.0)).collect();
         assert_eq!(forward(0.0), positive, "forward and ReLU, {isa:?}, {c:?}");
-        assert_eq!(double(&backward_data_on(isa, &g32, &w32, c)), expected.dx, "backward_data, {isa:?}, {c:?}");
+        assert_eq!(double(&backward_data_on(isa, &g32, &w32, None, c)), expected.dx, "backward_data, {isa:?}, {c:?}");
+        let biased = backward_data_on(isa, &g32, &w32, Some(&i32), c);
+        assert_eq!(double(&biased), transposed, "transposed and bias, {isa:?}, {c:?}");
         assert_eq!(double(&backward_weight_on(isa, &x32, &g32, c)), expected.dw, "backward_weight, {isa:?}, {c:?}");
         assert_eq!(
             forward_on(isa, &x, &w, Some(&bias), f64::NEG_INFINITY, c),
             expected.y,
             "forward in f64, {isa:?}, {c:?}"
         );
-        assert_eq!(backward_data_on(isa, &g, &w, c), expected.dx, "backward_data in f64, {isa:?}, {c:?}");
+        assert_eq!(backward_data_on(isa, &g, &w, None, c), expected.dx, "backward_data in f64, {isa:?}, {c:?}");
         assert_eq!(backward_weight_on(isa, &x, &g, c), expected.dw, "backward_weight in f64, {isa:?}, {c:?}");
     }
 }
@@ -98,6 +103,10 @@ fn shapes_of_the_networks_we_train() {
         square(3, 6, 14, 8, 5, 2, 2),
         square(4, 8, 1, 8, 4, 1, 3),
         square(3, 24, 8, 8, 1, 1, 0),
+        square(5, 300, 7, 40, 1, 1, 0),
+        square(2, 140, 13, 35, 1, 1, 0),
+        square(3, 9, 15, 20, 1, 1, 0),
+        square(3, 9, 7, 40, 1, 1, 0),
         square(2, 4, 9, 8, 1, 2, 0),
         square(2, 4, 11, 5, 3, 3, 1),
         Conv { n: 1, ci: 3, h: 17, w: 17, co: 5, kh: 1, kw: 7, stride: [1, 1], pad: [0, 0, 3, 3] },
@@ -156,7 +165,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let g = of(c.n * c.co * c.h * c.w, 3);
     let with = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-            (forward(&x, &w, None, f32::NEG_INFINITY, &c), backward_data(&g, &w, &c), backward_weight(&x, &g, &c))
+            (forward(&x, &w, None, f32::NEG_INFINITY, &c), backward_data(&g, &w, None, &c), backward_weight(&x, &g, &c))
         })
     };
     let one = with(1);

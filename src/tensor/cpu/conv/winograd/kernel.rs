@@ -3,7 +3,6 @@
 //! Vectors run along channels, so that a tile's transforms are the same few sums for every lane and any size of image.
 #![allow(unsafe_code)] // Intrinsics and raw pointers: bounds were settled when the plan was made.
 
-use super::super::super::buffer::prefetch;
 use super::super::super::dispatch::Isa;
 use super::super::super::real::Real;
 use super::super::vector::{Plain, Vector};
@@ -16,37 +15,11 @@ pub const TILE: usize = 4;
 /// Input rows and columns of a tile.
 pub const REACH: usize = 6;
 
-/// A product of matrices: `c[k][n] = sum of a[k][i] * b[i][n]` over `terms` values of `i`.
-pub struct Product<T> {
-    /// `a[k][i]` is `a[k * a_row + i * a_step]`.
-    pub a: *const T,
-    /// Elements from one row of `a` to the next.
-    pub a_row: usize,
-    /// Elements from one term of `a` to the next.
-    pub a_step: usize,
-    /// Terms of each sum.
-    pub terms: usize,
-    /// `b[i]` starts at `b[i * b_row]`.
-    pub b: *const T,
-    /// Elements from one term of `b` to the next.
-    pub b_row: usize,
-    /// `c[k]` starts at `c[k * c_row]`.
-    pub c: *mut T,
-    /// Elements from one row of `c` to the next.
-    pub c_row: usize,
-    /// Whether the sums are added to what `c` holds.
-    pub add: bool,
-}
-
 /// The inner loops for one float type and one instruction set.
 ///
 /// Each needs the instruction set it was looked up for. "Planes" are the [`PLACES`] positions of a transformed tile, so many
 /// elements apart; what is read or written at a place is one vector of channels.
 pub struct Transforms<T> {
-    /// The most rows of a product.
-    pub rows: usize,
-    /// Products: rows (1 to `rows`), vectors across `b` (1 or 2).
-    pub product: unsafe fn(&Product<T>, usize, usize),
     /// `(from, row, to, plane)`: the 6 x 6 pixels of an input tile, rows `row` elements apart, to planes.
     pub input: unsafe fn(*const T, usize, *mut T, usize),
     /// `(from, plane, bias, least, to, row)`: planes to the 4 x 4 pixels of an output tile, plus a vector of biases, of which what
@@ -121,69 +94,10 @@ fn places<P>(at: P, plane: usize) -> Square<P> {
     Square { at, row: (REACH * plane) as isize, column: plane as isize }
 }
 
-/// `K` rows by `N` vectors.
-#[inline(always)]
-unsafe fn product<V: Vector, const K: usize, const N: usize>(p: &Product<V::Elem>) {
-    // SAFETY: the caller gives `K` rows of `a` and of `c`, and `N` vectors in each row of `b` and of `c`.
-    unsafe {
-        let mut acc = [[V::splat(V::Elem::ZERO); N]; K];
-        if p.add {
-            unrolled!(k in 0..K of 16 {
-                unrolled!(n in 0..N of 2 {
-                    prefetch(p.c.add(k * p.c_row + n * V::LANES));
-                });
-            });
-        }
-        // Rows in threes, so that few pointers name them all. The compiler must not see that each is made of the one before,
-        // or it makes a chain of additions as long as the products take.
-        let mut a = [p.a; 6];
-        unrolled!(group in 0..6 of 8 {
-            a[group] = std::hint::black_box(p.a.wrapping_add(3 * group * p.a_row));
-        });
-        let mut b = p.b;
-        for _ in 0..p.terms {
-            let mut factors = [acc[0][0]; N];
-            unrolled!(n in 0..N of 2 {
-                factors[n] = V::load(b.add(n * V::LANES));
-            });
-            unrolled!(k in 0..K of 16 {
-                let x = V::splat(*a[k / 3].add(k % 3 * p.a_row));
-                unrolled!(n in 0..N of 2 {
-                    acc[k][n] = factors[n].mul_add(x, acc[k][n]);
-                });
-            });
-            b = b.add(p.b_row);
-            unrolled!(group in 0..6 of 8 {
-                a[group] = a[group].wrapping_add(p.a_step);
-            });
-        }
-        unrolled!(k in 0..K of 16 {
-            unrolled!(n in 0..N of 2 {
-                let to = p.c.add(k * p.c_row + n * V::LANES);
-                let sum = if p.add { acc[k][n].add(V::load(to)) } else { acc[k][n] };
-                sum.store(to);
-            });
-        });
-    }
-}
-
 macro_rules! transforms {
-    ($name:ident, $elem:ty, $vector:ty, features: [$($feature:literal)?], rows: [$($rows:literal)*], most: $most:literal) => {
+    ($name:ident, $elem:ty, $vector:ty, features: [$($feature:literal)?]) => {
         mod $name {
             use super::*;
-
-            $(#[target_feature(enable = $feature)])?
-            unsafe fn product(p: &Product<$elem>, rows: usize, vectors: usize) {
-                // SAFETY: the same contract.
-                unsafe {
-                    match (rows, vectors) {
-                        $(($rows, 1) => super::product::<$vector, $rows, 1>(p),
-                        ($rows, _) => super::product::<$vector, $rows, 2>(p),)*
-                        (_, 1) => super::product::<$vector, $most, 1>(p),
-                        (_, _) => super::product::<$vector, $most, 2>(p),
-                    }
-                }
-            }
 
             $(#[target_feature(enable = $feature)])?
             unsafe fn input(from: *const $elem, row: usize, to: *mut $elem, plane: usize) {
@@ -236,18 +150,16 @@ macro_rules! transforms {
             }
 
             pub static TRANSFORMS: Transforms<$elem> =
-                Transforms { rows: $most, product, input, output, gradient, kernel, taps };
+                Transforms { input, output, gradient, kernel, taps };
         }
     };
 }
 
-// Two vectors by 14 sums of 32 registers leave room for two factors and an input; by 6 of 16 likewise.
 #[cfg(target_arch = "x86_64")]
-transforms!(avx512, f32, std::arch::x86_64::__m512, features: ["avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"],
-    rows: [1 2 3 4 5 6 7 8 9 10 11 12 13], most: 14);
+transforms!(avx512, f32, std::arch::x86_64::__m512, features: ["avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"]);
 #[cfg(target_arch = "x86_64")]
-transforms!(avx2, f32, std::arch::x86_64::__m256, features: ["avx2,fma"], rows: [1 2 3 4 5], most: 6);
-transforms!(portable, f32, Plain<f32, 4>, features: [], rows: [1 2 3 4 5], most: 6);
+transforms!(avx2, f32, std::arch::x86_64::__m256, features: ["avx2,fma"]);
+transforms!(portable, f32, Plain<f32, 4>, features: []);
 
 impl Winograd for f32 {
     fn transforms(isa: Isa) -> Option<&'static Transforms<f32>> {

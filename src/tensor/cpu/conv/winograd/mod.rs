@@ -16,22 +16,15 @@ mod tests;
 
 use rayon::prelude::*;
 
-pub use kernel::{Product, Transforms, Winograd};
+pub use kernel::{Transforms, Winograd};
 pub use weight::gradient;
 
 use super::kernel::Kernels;
+use super::product::Product;
 use crate::tensor::cpu::buffer::{Aligned, SharedMut, uninit, with_scratch};
 use crate::tensor::cpu::real::Real;
 use kernel::{PLACES, REACH, TILE};
 use tiles::{Channels, Cut, Patches, each_tile, evenly};
-
-/// The product of matrices for an instruction set, with the most rows it takes.
-#[allow(clippy::type_complexity)]
-pub fn product_of<T: Real>(
-    isa: crate::tensor::cpu::dispatch::Isa,
-) -> Option<(unsafe fn(&Product<T>, usize, usize), usize)> {
-    T::transforms(isa).map(|transforms| (transforms.product, transforms.rows))
-}
 
 /// The shape of a correlation with 3 x 3 taps and a stride of 1.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +153,7 @@ pub fn run<T: Real>(
     let pitch = s.ci.next_multiple_of(lanes);
     let block = 2 * lanes;
     let most = BUDGET / (PLACES * (pitch + block) * size_of::<T>());
-    let cut = Cut::new(s, most.max(transforms.rows), 2 * rayon::current_num_threads());
+    let cut = Cut::new(s, most.max(kernels.rows), 2 * rayon::current_num_threads());
     // Places whose distance is a power of two would all fall on the same lines of the first-level cache.
     let plane = cut.tiles() * pitch + lanes;
     let sums = cut.tiles() * block + lanes;
@@ -198,7 +191,7 @@ pub fn run<T: Real>(
                 let width = (weights.co - first).min(block);
                 for place in 0..PLACES {
                     let b = weights.block(place, first).as_ptr();
-                    evenly(tiles, transforms.rows, |start, count| {
+                    evenly(tiles, kernels.rows, |start, count| {
                         let product = Product {
                             a: v[place * plane + start * pitch..].as_ptr(),
                             a_row: pitch,
@@ -209,9 +202,11 @@ pub fn run<T: Real>(
                             c: m[place * sums + start * width..].as_mut_ptr(),
                             c_row: width,
                             add: false,
+                            start: std::ptr::null(),
+                            least: T::NEG_INFINITY,
                         };
                         // SAFETY: the rows are tiles of this task, and the block is as wide.
-                        unsafe { (transforms.product)(&product, count, width / lanes) };
+                        unsafe { (kernels.product)(&product, count, width / lanes) };
                     });
                 }
                 for part in (0..width).step_by(lanes).take_while(|part| first + part < s.co) {

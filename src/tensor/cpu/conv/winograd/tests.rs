@@ -55,7 +55,7 @@ impl Case {
         let c = &self.c;
         [
             conv::forward(&x, &w, Some(&bias), f64::NEG_INFINITY, c),
-            conv::backward_data(&g, &w, c),
+            conv::backward_data(&g, &w, None, c),
             conv::backward_weight(&x, &g, c),
         ]
     }
@@ -63,7 +63,7 @@ impl Case {
     fn direct(&self, isa: Isa) -> [Vec<f32>; 3] {
         [
             conv::forward_on(isa, &self.x, &self.w, Some(&self.bias), f32::NEG_INFINITY, &self.c),
-            conv::backward_data_on(isa, &self.g, &self.w, &self.c),
+            conv::backward_data_on(isa, &self.g, &self.w, None, &self.c),
             conv::backward_weight_on(isa, &self.x, &self.g, &self.c),
         ]
     }

@@ -4,8 +4,9 @@
 
 use rayon::prelude::*;
 
+use super::super::product::Product;
 use super::Shape;
-use super::kernel::{PLACES, Product, REACH, TILE, Transforms};
+use super::kernel::{PLACES, REACH, TILE, Transforms};
 use super::tiles::{Channels, Cut, Patches, each_tile, evenly};
 use crate::tensor::cpu::buffer::{SharedMut, uninit, with_scratch};
 use crate::tensor::cpu::conv::kernel::Kernels;
@@ -152,7 +153,7 @@ impl<T: Real> Task<'_, T> {
                 for place in 0..PLACES {
                     for first in (0..g_pitch).step_by(2 * lanes) {
                         let width = (g_pitch - first).min(2 * lanes);
-                        evenly(rows, self.transforms.rows, |start, count| {
+                        evenly(rows, self.kernels.rows, |start, count| {
                             let product = Product {
                                 a: v[place * x_plane + start..].as_ptr(),
                                 a_row: 1,
@@ -163,9 +164,11 @@ impl<T: Real> Task<'_, T> {
                                 c: sums[(place * rows + start) * g_pitch + first..].as_mut_ptr(),
                                 c_row: g_pitch,
                                 add: true,
+                                start: std::ptr::null(),
+                                least: T::NEG_INFINITY,
                             };
                             // SAFETY: the rows are inputs of this task, the vectors its outputs.
-                            unsafe { (self.transforms.product)(&product, count, width / lanes) };
+                            unsafe { (self.kernels.product)(&product, count, width / lanes) };
                         });
                     }
                 }
