@@ -29,6 +29,12 @@ pub struct Shape {
     pub before: [isize; 2],
 }
 
+impl Shape {
+    fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.before == [0, 0] && self.input == self.output
+    }
+}
+
 /// Neighbouring taps of one row that share their loads: tap columns `first, first + stride, ...`.
 struct Run {
     row: usize,
@@ -212,8 +218,11 @@ impl<'a, T: Real> Plan<'a, T> {
                 let images = of_images * self.images..((of_images + 1) * self.images).min(s.n);
                 let rows = band * self.rows..((band + 1) * self.rows).min(s.output[0]);
                 let pixels = rows.len() * s.output[1];
+                // Single pixels are read where they lie, unless the channels of a tile would reach past the last.
+                let last = (images.end - 1) * s.ci + inputs.start + inputs.len().next_multiple_of(STEP);
+                let in_place = s.is_pointwise() && last <= s.n * s.ci;
                 let shifts = self.shifts(rows.start);
-                for (k, c) in inputs.clone().enumerate() {
+                for (k, c) in inputs.clone().enumerate().take(if in_place { 0 } else { inputs.len() }) {
                     let planes = Planes {
                         from: x[(images.start * s.ci + c) * in_plane..].as_ptr(),
                         image: s.ci * in_plane,
@@ -223,6 +232,11 @@ impl<'a, T: Real> Plan<'a, T> {
                     // SAFETY: a channel's copies and their spill stay within `self.channel` elements.
                     unsafe { (self.kernels.shift)(&planes, &shifts) };
                 }
+                let (from, channel) = if in_place {
+                    (&x[(images.start * s.ci + inputs.start) * in_plane + rows.start * s.input[1]..], in_plane)
+                } else {
+                    (&*x_packed, self.channel)
+                };
                 for out_tile in 0..out_tiles {
                     let first_out = first_out + out_tile * width;
                     for (k, image) in images.clone().enumerate() {
@@ -239,12 +253,11 @@ impl<'a, T: Real> Plan<'a, T> {
                     self.tiles(inputs.len(), |run, first, _, at| {
                         let residue = run.first % s.stride[1];
                         let pitch = self.pitches[residue];
-                        let from =
-                            first * self.channel + self.starts[residue] + run.row * pitch + run.first / s.stride[1];
+                        let start = first * channel + self.starts[residue] + run.row * pitch + run.first / s.stride[1];
                         let outer = Outer {
-                            x: x_packed[from..].as_ptr(),
-                            channel: self.channel,
-                            image: self.copied_rows * pitch,
+                            x: from[start..].as_ptr(),
+                            channel,
+                            image: if in_place { s.ci * in_plane } else { self.copied_rows * pitch },
                             row: s.stride[0] * pitch,
                             images: images.len(),
                             rows: rows.len(),
