@@ -134,6 +134,8 @@ class Bench:
         yield from self.pairs("s", [self.ours("heads.rhai"), self.peer("heads.py")])
 
     def growth(self):
+        yield "The work of images is counted as their features', which grow with their number; KID and precision to coverage look at pairs."
+        yield ""
         yield "| | times as much work | seconds | times the seconds | peak MB |"
         yield "|---|--:|--:|--:|--:|"
         rows = []

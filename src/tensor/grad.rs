@@ -108,6 +108,11 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     with_recording(false, f)
 }
 
+/// Whether an operator of these inputs is recorded: operators whose backward function takes time to make ask before they do.
+pub(crate) fn recorded(inputs: &[&Tensor]) -> bool {
+    recording() && inputs.iter().any(|input| input.node().is_some())
+}
+
 /// The result of an operator: `value`, tied to `inputs` if any of them is tracked and the graph is recorded.
 pub(crate) fn operator(
     op: &'static str,
@@ -115,7 +120,7 @@ pub(crate) fn operator(
     inputs: &[&Tensor],
     backward: impl Fn(&Incoming<'_>) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) -> Tensor {
-    if !recording() || inputs.iter().all(|input| input.node().is_none()) {
+    if !recorded(inputs) {
         return Tensor::from_raw(value);
     }
     let inputs = inputs.iter().map(|input| input.node().cloned()).collect();
@@ -129,7 +134,7 @@ pub(crate) fn operator_keeping_output(
     inputs: &[&Tensor],
     backward: impl Fn(&Incoming<'_>) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) -> Tensor {
-    if !recording() || inputs.iter().all(|input| input.node().is_none()) {
+    if !recorded(inputs) {
         return Tensor::from_raw(value);
     }
     let inputs = inputs.iter().map(|input| input.node().cloned()).collect();

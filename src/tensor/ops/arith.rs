@@ -6,12 +6,15 @@ use crate::tensor::cpu::map;
 use crate::tensor::cpu::real::Real;
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::operator;
+use crate::tensor::grad::{operator, recorded};
 use crate::tensor::room::room;
 use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_distinct};
 
 /// The shape that `a` and `b` broadcast to.
 pub(crate) fn broadcast_dims(what: &str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    if a == b {
+        return Ok(a.to_vec());
+    }
     let rank = a.len().max(b.len());
     let at = |dims: &[usize], i: usize| if i + dims.len() < rank { 1 } else { dims[i + dims.len() - rank] };
     let dims: Vec<usize> = (0..rank)
@@ -114,6 +117,9 @@ impl Tensor {
     /// Shapes do not broadcast; types or devices differ. The same for the other operators here.
     pub fn add(&self, other: &Tensor) -> Result<Tensor> {
         let value = raw("add", Kind::Add, self, other)?;
+        if !recorded(&[self, other]) {
+            return Ok(Tensor::from_raw(value));
+        }
         let (a, b) = (self.dims().to_vec(), other.dims().to_vec());
         Ok(operator("add", value, &[self, other], move |incoming| {
             Ok(vec![
@@ -126,6 +132,9 @@ impl Tensor {
     /// `self - other`, broadcasting.
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
         let value = raw("subtract", Kind::Sub, self, other)?;
+        if !recorded(&[self, other]) {
+            return Ok(Tensor::from_raw(value));
+        }
         let (a, b) = (self.dims().to_vec(), other.dims().to_vec());
         Ok(operator("sub", value, &[self, other], move |incoming| {
             Ok(vec![

@@ -52,6 +52,9 @@ impl Operator {
         match (a, b) {
             (Operand::Tensor(a), Operand::Tensor(b)) => {
                 let common = common_type(a.dtype(), b.dtype());
+                if a.dtype() == common && b.dtype() == common {
+                    return self.tensors(a, b);
+                }
                 self.tensors(&a.to_dtype(common)?, &b.to_dtype(common)?)
             }
             (Operand::Tensor(a), Operand::Number(b)) => {
