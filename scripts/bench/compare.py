@@ -14,6 +14,7 @@ import pathlib
 import platform
 import re
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,28 @@ def run(command):
         if status != 0 or not lines:
             sys.exit(f"failed ({status}): {shlex.join(command)}\n{error}")
         return lines, usage.ru_maxrss / 1024
+
+
+def in_turn(commands):
+    """The lines of commands that run at once, but of which one at a time is awake: each until it has printed a line. So they share
+    slow moments of the machine line by line. Gives the number of the command with each line."""
+    started, waiting = {}, list(range(len(commands)))
+    with tempfile.TemporaryFile("w+") as errors:
+        while waiting:
+            for number in list(waiting):
+                if number not in started:
+                    started[number] = subprocess.Popen(commands[number], stdout=subprocess.PIPE, stderr=errors, text=True)
+                else:
+                    started[number].send_signal(signal.SIGCONT)
+                line = started[number].stdout.readline()
+                if line:
+                    started[number].send_signal(signal.SIGSTOP)
+                    yield number, line.strip()
+                    continue
+                waiting.remove(number)
+                if started[number].wait() != 0:
+                    errors.seek(0)
+                    sys.exit(f"failed: {shlex.join(commands[number])}\n{errors.read()}")
 
 
 class Bench:
@@ -104,10 +127,9 @@ class Bench:
         """Of commands that print names and numbers: for each name the least number of each command."""
         best = [{} for _ in commands]
         for _ in range(self.args.rounds):
-            for command, values in zip(commands, best):
-                for line in run(command)[0]:
-                    name, number = line.split("\t")
-                    values[name] = min(float(number), values.get(name, float("inf")))
+            for values, line in in_turn(commands):
+                name, number = line.split("\t")
+                best[values][name] = min(float(number), best[values].get(name, float("inf")))
         return {name: [values[name] for values in best] for name in best[0] if all(name in values for values in best)}
 
     def pairs(self, unit, commands):

@@ -42,4 +42,4 @@ for function in (nothing, add, matmul, attribute, backward):
         begun = time.perf_counter()
         function()
         best = min(best, time.perf_counter() - begun)
-    print(f"{function.__name__}\t{best * 1e3}")
+    print(f"{function.__name__}\t{best * 1e3}", flush=True)

@@ -6,7 +6,7 @@ use crate::tensor::cpu::map;
 use crate::tensor::cpu::real::Real;
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::{operator, operator_keeping_output, recording};
+use crate::tensor::grad::{fused, operator, operator_keeping_output};
 use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_distinct, with_slice};
 
 /// A function of one value, as data, so that the CPU and the GPU path stand side by side.
@@ -147,21 +147,28 @@ enum Slope {
     Sigmoid,
 }
 
-/// The gradient `grad` through a function whose value is `y`, in one pass, on a CPU, when nothing will be differentiated again.
-fn fused_slope(slope: Slope, grad: &Tensor, y: &Tensor) -> Option<Result<Tensor>> {
-    if !y.on_cpu() || recording() {
-        return None;
-    }
-    let dims = y.dims();
-    let value = typed!(y, T => with_distinct::<T, _>(grad.raw(), |g, g_dims| with_slice::<T, _>(y.raw(), |y| {
-        let one = <T as Real>::ONE;
-        let gradient = match slope {
-            Slope::Tanh => map::broadcast(g, g_dims, y, dims, dims, |g, y| g * (one - y * y)),
-            Slope::Sigmoid => map::broadcast(g, g_dims, y, dims, dims, |g, y| g * (y * (one - y))),
+impl Slope {
+    /// The gradient `grad` through the function whose value is `y`: on a CPU in one pass.
+    fn gradient(self, grad: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let in_operators = move |grad: &Tensor, y: &Tensor| match self {
+            Self::Tanh => grad.mul(&y.square()?.affine(-1.0, 1.0)?),
+            Self::Sigmoid => grad.mul(&y.mul(&y.affine(-1.0, 1.0)?)?),
         };
-        from_cpu(gradient, dims)
-    })));
-    Some(value.map(Tensor::from_raw))
+        if !y.on_cpu() {
+            return in_operators(grad, y);
+        }
+        let dims = y.dims();
+        let value = typed!(y, T => with_distinct::<T, _>(grad.raw(), |g, g_dims| with_slice::<T, _>(y.raw(), |y| {
+            let one = <T as Real>::ONE;
+            let gradient = match self {
+                Self::Tanh => map::broadcast(g, g_dims, y, dims, dims, |g, y| g * (one - y * y)),
+                Self::Sigmoid => map::broadcast(g, g_dims, y, dims, dims, |g, y| g * (y * (one - y))),
+            };
+            from_cpu(gradient, dims)
+        })))?;
+        let again = move |inputs: &[Tensor]| Ok(vec![Some(in_operators(&inputs[0], &inputs[1])?)]);
+        Ok(fused("slope", vec![value], &[grad, y], again).remove(0))
+    }
 }
 
 /// `grad` where `y` is positive, `slope * grad` elsewhere. `y` has no gradient.
@@ -266,12 +273,7 @@ impl Tensor {
     pub fn tanh(&self) -> Result<Tensor> {
         let value = Map::Tanh.apply(self)?;
         Ok(operator_keeping_output("tanh", value, &[self], |incoming| {
-            let y = incoming.output()?;
-            if let Some(fused) = fused_slope(Slope::Tanh, incoming.grad, y) {
-                return Ok(vec![Some(fused?)]);
-            }
-            let slope = y.square()?.affine(-1.0, 1.0)?;
-            Ok(vec![Some(incoming.grad.mul(&slope)?)])
+            Ok(vec![Some(Slope::Tanh.gradient(incoming.grad, incoming.output()?)?)])
         }))
     }
 
@@ -279,11 +281,7 @@ impl Tensor {
     pub fn sigmoid(&self) -> Result<Tensor> {
         let value = Map::Sigmoid.apply(self)?;
         Ok(operator_keeping_output("sigmoid", value, &[self], |incoming| {
-            let y = incoming.output()?;
-            if let Some(fused) = fused_slope(Slope::Sigmoid, incoming.grad, y) {
-                return Ok(vec![Some(fused?)]);
-            }
-            Ok(vec![Some(incoming.grad.mul(&y.mul(&y.affine(-1.0, 1.0)?)?)?)])
+            Ok(vec![Some(Slope::Sigmoid.gradient(incoming.grad, incoming.output()?)?)])
         }))
     }
 

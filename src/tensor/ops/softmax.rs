@@ -5,14 +5,11 @@ use crate::tensor::Tensor;
 use crate::tensor::cpu::{map, softmax};
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::{operator_keeping_output, recording};
+use crate::tensor::grad::{fused, operator_keeping_output};
 use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_distinct, with_slice};
 
-/// The gradient of a softmax over the last dimension in one pass, when nothing will be differentiated again.
-fn fused_gradient(y: &Tensor, g: &Tensor, logarithm: bool) -> Option<Result<Raw>> {
-    if recording() {
-        return None;
-    }
+/// The gradient of a softmax over the last dimension in one pass.
+fn in_one_pass(y: &Tensor, g: &Tensor, logarithm: bool) -> Option<Result<Raw>> {
     if !y.on_cpu() {
         return on_gpu!(y, cuda::softmax_back(y.raw(), g.raw(), logarithm));
     }
@@ -28,6 +25,21 @@ fn fused_gradient(y: &Tensor, g: &Tensor, logarithm: bool) -> Option<Result<Raw>
         let gradient = if logarithm { softmax::log_softmax_gradient } else { softmax::softmax_gradient };
         from_cpu(gradient(values, g, length), y.dims())
     }))))
+}
+
+/// The gradient through a softmax, or its logarithm, over the last dimension, with value `y`; `g` is that of its output.
+fn gradient(y: &Tensor, g: &Tensor, logarithm: bool) -> Result<Tensor> {
+    let in_operators = move |y: &Tensor, g: &Tensor| {
+        let last = [y.rank() - 1];
+        if logarithm {
+            return g.sub(&y.exp()?.mul(&g.sum_keepdim(&last)?)?);
+        }
+        let weighted = g.mul(y)?;
+        weighted.sub(&y.mul(&weighted.sum_keepdim(&last)?)?)
+    };
+    let Some(value) = in_one_pass(y, g, logarithm) else { return in_operators(y, g) };
+    let again = move |inputs: &[Tensor]| Ok(vec![Some(in_operators(&inputs[0], &inputs[1])?)]);
+    Ok(fused("softmax_back", vec![value?], &[y, g], again).remove(0))
 }
 
 impl Tensor {
@@ -52,14 +64,8 @@ impl Tensor {
             let shifted = self.raw().broadcast_sub(&self.raw().max_keepdim(last)?)?.exp()?;
             shifted.broadcast_div(&shifted.sum_keepdim(last)?)?
         };
-        Ok(operator_keeping_output("softmax", value, &[self], move |incoming| {
-            let y = incoming.output()?;
-            if let Some(fused) = fused_gradient(y, incoming.grad, false) {
-                return Ok(vec![Some(Tensor::from_raw(fused?))]);
-            }
-            let weighted = incoming.grad.mul(y)?;
-            let total = weighted.sum_keepdim(&[last])?;
-            Ok(vec![Some(weighted.sub(&y.mul(&total)?)?)])
+        Ok(operator_keeping_output("softmax", value, &[self], |incoming| {
+            Ok(vec![Some(gradient(incoming.output()?, incoming.grad, false)?)])
         }))
     }
 
@@ -74,12 +80,8 @@ impl Tensor {
             let shifted = self.raw().broadcast_sub(&self.raw().max_keepdim(last)?)?;
             shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(last)?.log()?)?
         };
-        Ok(operator_keeping_output("log_softmax", value, &[self], move |incoming| {
-            if let Some(fused) = fused_gradient(incoming.output()?, incoming.grad, true) {
-                return Ok(vec![Some(Tensor::from_raw(fused?))]);
-            }
-            let total = incoming.grad.sum_keepdim(&[last])?;
-            Ok(vec![Some(incoming.grad.sub(&incoming.output()?.exp()?.mul(&total)?)?)])
+        Ok(operator_keeping_output("log_softmax", value, &[self], |incoming| {
+            Ok(vec![Some(gradient(incoming.output()?, incoming.grad, true)?)])
         }))
     }
 
