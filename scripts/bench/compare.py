@@ -2,8 +2,8 @@
 
 python compare.py FEWLAB [--rounds 3] [--only steps,operators,script,loop,heads,growth] [--prefix "chrt -f 5"]
 
-Ratios are ours to the peer's: below 1 ours is faster or smaller. Every measurement is a process of its own; rounds alternate,
-so that a slow minute of the machine hits all alike. Of PyTorch's two layouts the faster one counts.
+Ratios are ours to the peer's: below 1 ours is faster or smaller. Rounds alternate, so that a slow minute of the machine hits all
+alike: of steps process by process, elsewhere line by line, ours and the peer's awake in turn. Of PyTorch's two layouts the faster one counts.
 """
 
 import argparse
@@ -46,21 +46,27 @@ def in_turn(commands):
     slow moments of the machine line by line. Gives the number of the command with each line."""
     started, waiting = {}, list(range(len(commands)))
     with tempfile.TemporaryFile("w+") as errors:
-        while waiting:
-            for number in list(waiting):
-                if number not in started:
-                    started[number] = subprocess.Popen(commands[number], stdout=subprocess.PIPE, stderr=errors, text=True)
-                else:
-                    started[number].send_signal(signal.SIGCONT)
-                line = started[number].stdout.readline()
-                if line:
-                    started[number].send_signal(signal.SIGSTOP)
-                    yield number, line.strip()
-                    continue
-                waiting.remove(number)
-                if started[number].wait() != 0:
-                    errors.seek(0)
-                    sys.exit(f"failed: {shlex.join(commands[number])}\n{errors.read()}")
+        try:
+            while waiting:
+                for number in list(waiting):
+                    time.sleep(REST)
+                    if number not in started:
+                        started[number] = subprocess.Popen(commands[number], stdout=subprocess.PIPE, stderr=errors, text=True)
+                    else:
+                        started[number].send_signal(signal.SIGCONT)
+                    line = started[number].stdout.readline()
+                    if line:
+                        started[number].send_signal(signal.SIGSTOP)
+                        yield number, line.strip()
+                        continue
+                    waiting.remove(number)
+                    if started[number].wait() != 0:
+                        errors.seek(0)
+                        sys.exit(f"failed: {shlex.join(commands[number])}\n{errors.read()}")
+        finally:
+            # Nothing stays behind asleep, whatever went wrong.
+            for process in started.values():
+                process.kill()
 
 
 class Bench:

@@ -153,7 +153,7 @@ pub struct Kernels<T> {
     pub rows: usize,
     /// Products: rows (1 to `rows`), vectors across `b` (1 or 2).
     pub product: unsafe fn(&Product<T>, usize, usize),
-    /// Gathers patches.
+    /// Brings values side by side.
     pub gather: unsafe fn(&Gather<T>),
     /// Copies one channel's planes.
     pub shift: unsafe fn(&Planes<T>, &[Shift]),

@@ -1,9 +1,9 @@
 //! Convolution over `[n, c, h, w]`, and its two gradients: each is the gradient of the other two.
 //!
 //! [`correlation`] serves a forward pass of any stride, and the gradient of the input, which is also the forward pass
-//! of a transposed convolution: with vectors along [`channels`], or, where there are few, along [`pixels`]. [`pointwise`] serves both
-//! for kernels of a single pixel. [`weight`] takes the gradient of the weights. None of them makes a matrix of patches. Where [`winograd`] takes fewer products, it does
-//! the work of all three.
+//! of a transposed convolution: with vectors along [`channels`], or, where there are few, along [`pixels`]. [`pointwise`]
+//! serves both for kernels of a single pixel. [`weight`] takes the gradient of the weights. None of them makes a matrix of
+//! patches. Where [`winograd`] takes fewer products, it does the work of all three.
 //!
 //! [`kernel`] holds their inner loops, compiled for each instruction set from one text.
 

@@ -81,11 +81,14 @@ impl<T: Real> Correlation<T> {
 
         let lies_well = self.lies_well();
         (0..self.n * bands).into_par_iter().for_each(|task| {
-            // The last vector of the last task would reach past the input.
-            let in_place = lies_well && task + 1 < self.n * bands;
             let (image, band) = (task / bands, task % bands);
             let rows = band * layout.rows..((band + 1) * layout.rows).min(self.grid[0]);
             let pixels = rows.len() * self.grid[1];
+            let plane = self.input[0] * self.input[1];
+            // In the last images, the last vector of the last channel may reach past the input.
+            let first = image * self.ci * plane + rows.start * self.input[1];
+            let reach = first + self.ci.saturating_sub(1) * plane + pixels.next_multiple_of(kernels.lanes);
+            let in_place = lies_well && reach <= x.len();
             let out_row = if staged { 0 } else { rows.start * self.output[1] };
             let spans: Vec<Span> = (0..pixels)
                 .step_by(kernels.lanes)
@@ -94,7 +97,6 @@ impl<T: Real> Correlation<T> {
             let shifts = self.pixels_shifts(&layout, rows.start);
             with_scratch::<T, _>(input_len + stage_len, |scratch| {
                 let (input, stage) = scratch.split_at_mut(input_len);
-                let plane = self.input[0] * self.input[1];
                 for c in 0..if in_place { 0 } else { self.ci } {
                     let planes = Planes {
                         from: x[(image * self.ci + c) * plane..].as_ptr(),
@@ -105,11 +107,7 @@ impl<T: Real> Correlation<T> {
                     // SAFETY: copies stay inside the channel, and what spills past one is written after it.
                     unsafe { (kernels.shift)(&planes, &shifts) };
                 }
-                let (from, channel) = if in_place {
-                    (&x[image * self.ci * plane + rows.start * self.input[1]..], plane)
-                } else {
-                    (&*input, layout.channel)
-                };
+                let (from, channel) = if in_place { (&x[first..], plane) } else { (&*input, layout.channel) };
                 for (p, pass) in self.passes.iter().enumerate() {
                     for first in (0..self.co).step_by(kernels.block) {
                         let (target, out_channel) = if staged {

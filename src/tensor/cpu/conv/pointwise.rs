@@ -33,7 +33,7 @@ impl Shape {
     /// cache before the next block of outputs asks for them.
     pub fn suits(&self, lanes: usize) -> bool {
         let many = self.ci >= 8 * lanes && self.ci > self.co && self.co >= 2 * lanes;
-        self.co >= lanes && (self.pixels < 8 * lanes || many)
+        self.ci > 0 && self.co >= lanes && (self.pixels < 8 * lanes || many)
     }
 }
 

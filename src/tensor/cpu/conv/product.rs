@@ -86,7 +86,7 @@ pub unsafe fn product<V: Vector, const K: usize, const N: usize>(p: &Product<V::
     }
 }
 
-/// Patches to be gathered: a row of positions for each term.
+/// Values to be brought side by side: a row of positions for each term.
 pub struct Gather<T> {
     pub x: *const T,
     /// Where each term starts in `x`.

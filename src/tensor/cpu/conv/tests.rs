@@ -107,6 +107,7 @@ fn shapes_of_the_networks_we_train() {
         square(2, 140, 13, 35, 1, 1, 0),
         square(3, 9, 15, 20, 1, 1, 0),
         square(3, 9, 7, 40, 1, 1, 0),
+        square(2, 1, 2, 4, 1, 1, 0),
         square(2, 4, 9, 8, 1, 2, 0),
         square(2, 4, 11, 5, 3, 3, 1),
         Conv { n: 1, ci: 3, h: 17, w: 17, co: 5, kh: 1, kw: 7, stride: [1, 1], pad: [0, 0, 3, 3] },
@@ -156,19 +157,67 @@ proptest! {
     }
 }
 
+/// Calls `f` with the values where memory ends: reading past the last of them is a fault.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)] // A page that cannot be read is the point of it.
+fn where_memory_ends<R>(values: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
+    const PAGE: usize = 4096;
+    let bytes = size_of_val(values).next_multiple_of(PAGE);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: fresh pages of which the last is closed; the values end where it starts, and are dropped before the pages.
+    unsafe {
+        let start = libc::mmap(std::ptr::null_mut(), bytes + PAGE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        assert!(start != libc::MAP_FAILED);
+        assert_eq!(libc::mprotect(start.byte_add(bytes), PAGE, libc::PROT_NONE), 0);
+        let first = start.byte_add(bytes).cast::<f32>().sub(values.len());
+        std::ptr::copy_nonoverlapping(values.as_ptr(), first, values.len());
+        let result = f(std::slice::from_raw_parts(first, values.len()));
+        libc::munmap(start, bytes + PAGE);
+        result
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_read_past_the_last_value() {
+    let mut shapes = vec![Conv { n: 1, ci: 3, h: 17, w: 17, co: 5, kh: 1, kw: 7, stride: [1, 1], pad: [0, 0, 3, 3] }];
+    for co in [1, 4, 20, 40] {
+        for (n, ci, size) in [(1, 1, 1), (2, 1, 2), (3, 2, 3), (2, 5, 7), (5, 13, 9), (2, 300, 7), (2, 140, 13)] {
+            shapes.push(square(n, ci, size, co, 1, 1, 0));
+            shapes.push(square(n, ci, size, co, 3, 1, 1));
+            shapes.push(square(n, ci, size, co, 3, 2, 1));
+        }
+    }
+    for c in shapes {
+        let x = single(&numbers(c.n * c.ci * c.h * c.w, 1));
+        let w = single(&numbers(c.co * c.ci * c.kh * c.kw, 2));
+        let g = single(&numbers(c.n * c.co * c.out_h() * c.out_w(), 4));
+        let all = |x: &[f32], w: &[f32], g: &[f32]| {
+            (forward(x, w, None, 0.0, &c), backward_data(g, w, None, &c), backward_weight(x, g, &c))
+        };
+        let ours = where_memory_ends(&x, |x| where_memory_ends(&w, |w| where_memory_ends(&g, |g| all(x, w, g))));
+        assert!(ours == all(&x, &w, &g), "{c:?}");
+    }
+}
+
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let c = square(9, 20, 14, 40, 3, 1, 1);
+    for c in [square(9, 20, 14, 40, 3, 1, 1), square(9, 300, 6, 40, 1, 1, 0)] {
+        bits_are_the_same(&c);
+    }
+}
+
+fn bits_are_the_same(c: &Conv) {
     let of = |len: usize, salt| numbers(len, salt).iter().map(|v| (v * 1.37).sin() as f32).collect::<Vec<f32>>();
     let x = of(c.n * c.ci * c.h * c.w, 1);
-    let w = of(c.co * c.ci * 9, 2);
+    let w = of(c.co * c.ci * c.kh * c.kw, 2);
     let g = of(c.n * c.co * c.h * c.w, 3);
     let with = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-            (forward(&x, &w, None, f32::NEG_INFINITY, &c), backward_data(&g, &w, None, &c), backward_weight(&x, &g, &c))
+            (forward(&x, &w, None, f32::NEG_INFINITY, c), backward_data(&g, &w, None, c), backward_weight(&x, &g, c))
         })
     };
     let one = with(1);
-    assert!(one == with(2), "1 and 2 threads differ");
-    assert!(one == with(5), "1 and 5 threads differ");
+    assert!(one == with(2), "1 and 2 threads differ, {c:?}");
+    assert!(one == with(5), "1 and 5 threads differ, {c:?}");
 }
