@@ -169,7 +169,7 @@ pub fn max<T: Real>(x: &[T], p: &Pool) -> Vec<T> {
 fn max_on<T: Real>(isa: Isa, x: &[T], p: &Pool) -> Vec<T> {
     let (out_h, out_w) = (p.out_h(), p.out_w());
     let kernels = T::kernels(isa);
-    let lanes = Lanes::of_row(p, kernels.lanes);
+    let lanes = Lanes::of_row(p, Lanes::windows(p, kernels.lanes));
     let outside = Lanes::outside(&lanes, kernels.lanes);
     // SAFETY: every output pixel is written below.
     let mut out = unsafe { uninit(p.planes * out_h * out_w) };

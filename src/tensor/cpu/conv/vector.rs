@@ -28,6 +28,10 @@ pub trait Vector: Copy {
     unsafe fn store(self, to: *mut Self::Elem);
     /// Writes the first `count` lanes.
     unsafe fn store_first(self, to: *mut Self::Elem, count: usize);
+    /// Every second of the lanes of both, from the first of `self` on, or from the second if `odd`.
+    unsafe fn by_two(self, after: Self, odd: bool) -> Self;
+    /// Each lane's neighbour, and in the last lane any number that is there.
+    unsafe fn next(self) -> Self;
     /// `self * factor + sum`.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     /// `self + other`.
@@ -104,6 +108,15 @@ impl<T: Real, const N: usize> Vector for Plain<T, N> {
             // SAFETY: `i < count`.
             unsafe { *to.add(i) = lane }
         }
+    }
+    #[inline(always)]
+    unsafe fn by_two(self, after: Self, odd: bool) -> Self {
+        let lane = |i: usize| if i < N { self.0[i] } else { after.0[i - N] };
+        Self(std::array::from_fn(|i| lane(2 * i + usize::from(odd))))
+    }
+    #[inline(always)]
+    unsafe fn next(self) -> Self {
+        Self(std::array::from_fn(|i| self.0[(i + 1).min(N - 1)]))
     }
     #[inline(always)]
     unsafe fn mul_add(mut self, factor: Self, sum: Self) -> Self {
@@ -192,10 +205,9 @@ mod x86 {
         unsafe fn load_range_by_two(from: *const f32, lo: usize, hi: usize) -> Self {
             let mask = if hi > lo { bits(2 * lo, 2 * hi - 1) } else { 0 };
             unsafe {
-                let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
                 let low = _mm512_maskz_loadu_ps(mask as u16, from);
                 let high = _mm512_maskz_loadu_ps((mask >> 16) as u16, from.wrapping_add(16));
-                _mm512_permutex2var_ps(low, even, high)
+                low.by_two(high, false)
             }
         }
         #[inline(always)]
@@ -215,6 +227,21 @@ mod x86 {
         #[inline(always)]
         unsafe fn store_first(self, to: *mut f32, count: usize) {
             unsafe { _mm512_mask_storeu_ps(to, bits(0, count) as u16, self) }
+        }
+        #[inline(always)]
+        unsafe fn by_two(self, after: Self, odd: bool) -> Self {
+            unsafe {
+                let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+                let places = if odd { _mm512_add_epi32(even, _mm512_set1_epi32(1)) } else { even };
+                _mm512_permutex2var_ps(self, places, after)
+            }
+        }
+        #[inline(always)]
+        unsafe fn next(self) -> Self {
+            unsafe {
+                let lanes = _mm512_castps_si512(self);
+                _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(lanes, lanes))
+            }
         }
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
@@ -328,8 +355,7 @@ mod x86 {
                     from.wrapping_add(8),
                     mask(from_lane.saturating_sub(8), to_lane.saturating_sub(8)),
                 );
-                let mixed = _mm256_shuffle_ps::<0x88>(low, high);
-                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(mixed)))
+                low.by_two(high, false)
             }
         }
         #[inline(always)]
@@ -351,6 +377,18 @@ mod x86 {
             unsafe {
                 if count >= 8 { _mm256_storeu_ps(to, self) } else { _mm256_maskstore_ps(to, mask(0, count), self) }
             }
+        }
+        #[inline(always)]
+        unsafe fn by_two(self, after: Self, odd: bool) -> Self {
+            unsafe {
+                let mixed =
+                    if odd { _mm256_shuffle_ps::<0xdd>(self, after) } else { _mm256_shuffle_ps::<0x88>(self, after) };
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(mixed)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn next(self) -> Self {
+            unsafe { _mm256_permutevar8x32_ps(self, _mm256_set_epi32(7, 7, 6, 5, 4, 3, 2, 1)) }
         }
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
