@@ -27,9 +27,11 @@ impl Walk {
 /// Terms that are summed at a time: a panel of the right side that stays in the first-level cache.
 const TERMS: usize = 256;
 /// Panels of the right side that are packed at a time, so that its rows are read in runs of several cache lines.
-const PANELS: usize = 4;
+const PANELS: usize = 8;
 /// The most rows of a task: packed, they stay in the second-level cache.
-const ROWS: usize = 224;
+const ROWS: usize = 448;
+/// Terms that make a part of a long sum worth a task.
+const PART: usize = 1024;
 /// Multiplications that take as long as packing a number.
 const PACKING: usize = 8;
 /// Multiplications that make a parallel task worth its start.
@@ -48,18 +50,21 @@ pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_
     }
     let width = 2 * kernels.lanes;
     let (blocks, panels) = (m.div_ceil(most), n.div_ceil(width));
-    let grid = Grid::new(count, [blocks, most], [panels, width], m * k * n);
+    let parts = parts([m, k, n]);
+    let grid = Grid::new(count * parts, [blocks, most], [panels, width], m * k.div_ceil(parts) * n);
 
-    // SAFETY: tasks write every row and panel of every product.
-    let mut out = unsafe { uninit::<T>(count * m * n) };
+    // SAFETY: tasks write every row and panel of every part of every product.
+    let mut out = unsafe { uninit::<T>(count * parts * m * n) };
     let shared = SharedMut::new(&mut out);
     let pitch = most.next_multiple_of(kernels.lanes);
     let terms_most = TERMS.min(k);
     let (left_len, right_len) = (grid.blocks * terms_most * pitch, PANELS.min(grid.panels) * terms_most * width);
     let run = |task: usize| {
-        let (item, group) = (task / grid.tasks, task % grid.tasks);
+        let (part, group) = (task / grid.tasks, task % grid.tasks);
+        let item = part / parts;
         let (a, b) = (&a[item * m * k..][..m * k], &b[item * k * n..][..k * n]);
         let evenly = |i: usize, all: usize, of: usize| i * all / of..(i + 1) * all / of;
+        let all_terms = evenly(part % parts, k, parts);
         let task_blocks = evenly(group % grid.across, blocks, grid.across);
         let task_panels = evenly(group / grid.across, panels, grid.tasks / grid.across);
         let rows_of = |block: usize| evenly(block, m, blocks);
@@ -68,8 +73,9 @@ pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_
         with_scratch::<T, _>(most * width + left_len + right_len, |scratch| {
             let (edge, rest) = scratch.split_at_mut(most * width);
             let (right, left) = rest.split_at_mut(right_len);
-            for start in (0..k).step_by(TERMS) {
-                let terms = TERMS.min(k - start);
+            for start in all_terms.clone().step_by(TERMS) {
+                let terms = TERMS.min(all_terms.end - start);
+                let add = start > all_terms.start;
                 if packs {
                     for (block, to) in task_blocks.clone().zip(left.chunks_exact_mut(terms_most * pitch)) {
                         let rows = rows_of(block);
@@ -100,14 +106,14 @@ pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_
                             // SAFETY: these rows of this product belong to this task alone; the output, or the edge's scratch,
                             // holds as many columns as the vectors do.
                             unsafe {
-                                let to = shared.get().add((item * m + rows.start) * n + first);
+                                let to = shared.get().add((part * m + rows.start) * n + first);
                                 let copy = |from: *const T, from_row: usize, to: *mut T, to_row: usize| {
                                     for row in 0..rows.len() {
                                         let (from, to) = (from.add(row * from_row), to.add(row * to_row));
                                         std::ptr::copy_nonoverlapping(from, to, columns);
                                     }
                                 };
-                                if !whole && start > 0 {
+                                if !whole && add {
                                     copy(to, n, edge, width);
                                 }
                                 let (c, c_row) = if whole { (to, n) } else { (edge, width) };
@@ -121,7 +127,7 @@ pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_
                                     b_row: width,
                                     c,
                                     c_row,
-                                    add: start > 0,
+                                    add,
                                     start: std::ptr::null(),
                                     least: T::NEG_INFINITY,
                                 };
@@ -137,12 +143,31 @@ pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_
         });
     };
     let work = count * m * n * k;
-    let tasks = count * grid.tasks;
+    let tasks = count * parts * grid.tasks;
     if work <= 2 * GRAIN {
         (0..tasks).for_each(run);
     } else {
         let at_a_time = (GRAIN / (work / tasks).max(1)).max(1);
         (0..tasks).into_par_iter().with_min_len(at_a_time).for_each(run);
+    }
+    if parts > 1 { sums(&out, parts, m * n) } else { out }
+}
+
+/// In how many parts the terms of a product are summed, each by a task of its own: where they are many and their sums few, each
+/// matrix is packed once.
+fn parts([m, k, n]: [usize; 3]) -> usize {
+    if k >= 2 * PART && m.max(n) * 8 <= k && m <= ROWS { (k / PART).min(8) } else { 1 }
+}
+
+/// The sum of `parts` neighbours of `len` numbers each, from first to last.
+fn sums<T: Real>(of: &[T], parts: usize, len: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(of.len() / parts);
+    for of in of.chunks_exact(parts * len) {
+        let from = out.len();
+        out.extend_from_slice(&of[..len]);
+        for part in of[len..].chunks_exact(len) {
+            out[from..].iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
+        }
     }
     out
 }
@@ -207,12 +232,17 @@ multiversion! {
         lines: usize,
         to: &mut [[T; PITCH]],
     ) {
+        // Neighbours are copied along where there are any: what is made of them is not kept. A copy of a length that the compiler
+        // knows is two instructions, any other a call.
+        let whole = ((from.len() + step).saturating_sub(PITCH) / step).min(to.len());
+        let (to, rest) = to.split_at_mut(whole);
         for (i, to) in to.iter_mut().enumerate() {
-            // Neighbours are copied along where there are any: what is made of them is not kept.
-            match from[i * step..].first_chunk() {
-                Some(whole) => *to = *whole,
-                None => to[..lines].copy_from_slice(&from[i * step..][..lines]),
+            if let Some(from) = from[i * step..].first_chunk() {
+                *to = *from;
             }
+        }
+        for (i, to) in rest.iter_mut().enumerate() {
+            to[..lines].copy_from_slice(&from[(whole + i) * step..][..lines]);
         }
     }
 }

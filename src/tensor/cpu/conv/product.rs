@@ -37,6 +37,18 @@ pub struct Product<T> {
 /// There are `K` rows of `a` and of `c`, and of `start` unless it is null, and `N` vectors in each row of `b` and of `c`.
 #[inline(always)]
 pub unsafe fn product<V: Vector, const K: usize, const N: usize>(p: &Product<V::Elem>) {
+    // SAFETY: the same contract.
+    unsafe {
+        match p.a_row {
+            1 => product_of::<V, K, N, true>(p),
+            _ => product_of::<V, K, N, false>(p),
+        }
+    }
+}
+
+/// The same for rows whose values lie `SIDE_BY_SIDE`, which one pointer names, or not.
+#[inline(always)]
+unsafe fn product_of<V: Vector, const K: usize, const N: usize, const SIDE_BY_SIDE: bool>(p: &Product<V::Elem>) {
     // SAFETY: the contract above.
     unsafe {
         let mut acc = [[V::splat(V::Elem::ZERO); N]; K];
@@ -65,7 +77,7 @@ pub unsafe fn product<V: Vector, const K: usize, const N: usize>(p: &Product<V::
                 factors[n] = V::load(b.add(n * V::LANES));
             });
             unrolled!(k in 0..K of 16 {
-                let x = V::splat(*a[k / 3].add(k % 3 * p.a_row));
+                let x = V::splat(if SIDE_BY_SIDE { *a[0].add(k) } else { *a[k / 3].add(k % 3 * p.a_row) });
                 unrolled!(n in 0..N of 2 {
                     acc[k][n] = factors[n].mul_add(x, acc[k][n]);
                 });
