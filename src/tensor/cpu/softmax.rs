@@ -74,7 +74,7 @@ multiversion! {
 /// The sum of `f` over pairs, in f64 across blocks.
 #[inline(always)]
 fn sum_of<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
-    let mut sum = 0.0;
+    let (mut sum, mut sums) = (0.0, [0.0; LANES]);
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let mut lanes = [T::ZERO; LANES];
         let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
@@ -83,14 +83,26 @@ fn sum_of<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
                 *lane += f(a, b);
             }
         }
-        for lane in lanes {
-            sum += lane.to_f64();
-        }
+        sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane.to_f64());
         for (&a, &b) in a_rest.iter().zip(b_rest) {
             sum += f(a, b).to_f64();
         }
     }
-    sum
+    sum + folded(sums, |a, b| a + b)
+}
+
+/// All lanes in one, halves by halves: a chain of a few operations, where one lane after the other would be waited for.
+#[inline(always)]
+fn folded<T: Copy, const N: usize>(mut lanes: [T; N], f: impl Fn(T, T) -> T) -> T {
+    const { assert!(N.is_power_of_two()) };
+    let mut half = N / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = f(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 type GradientRow<T> = fn(&[T], &[T], &mut [MaybeUninit<T>]);
@@ -108,7 +120,7 @@ fn gradient_rows<T: Real>(y: &[T], g: &[T], length: usize, f: GradientRow<T>) ->
 /// exp(x - top) for each value, and their sum.
 #[inline(always)]
 fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T], fused: bool) -> f64 {
-    let mut sum = 0.0;
+    let (mut sum, mut sums) = (0.0, [0.0; LANES]);
     for (line, row) in line.chunks_mut(BLOCK).zip(row.chunks(BLOCK)) {
         let mut lanes = [T::ZERO; LANES];
         let (mut line, mut row) = (line.chunks_exact_mut(LANES), row.chunks_exact(LANES));
@@ -122,11 +134,9 @@ fn exponentials<T: Real>(row: &[T], top: T, line: &mut [T], fused: bool) -> f64 
             *e = (x - top).exp_of_negative(fused);
             sum += e.to_f64();
         }
-        for v in lanes {
-            sum += v.to_f64();
-        }
+        sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += lane.to_f64());
     }
-    sum
+    sum + folded(sums, |a, b| a + b)
 }
 
 /// The largest value. A NaN is passed over, and makes the sum of exponentials NaN.
@@ -139,11 +149,8 @@ fn top<T: Real>(row: &[T]) -> T {
             *lane = if v > *lane { v } else { *lane };
         }
     }
-    let mut top = T::NEG_INFINITY;
-    for &v in lanes.iter().chain(chunks.remainder()) {
-        top = if v > top { v } else { top };
-    }
-    top
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    chunks.remainder().iter().fold(folded(lanes, larger), |top, &v| larger(top, v))
 }
 
 fn rows<T: Real>(x: &[T], length: usize, f: fn(&[T], &mut [MaybeUninit<T>], &mut [T])) -> Vec<T> {
