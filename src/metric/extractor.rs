@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::cache::Cache;
 use super::features::Features;
 use crate::data::Images;
@@ -40,6 +42,11 @@ pub trait Extractor: Send + Sync {
     /// How many images to show it at once.
     fn batch(&self) -> usize {
         64
+    }
+    /// Whether batches are seen side by side, each by one thread, in place of one after the other by all of them. Threads then do
+    /// not wait for one another at each operator.
+    fn side_by_side(&self) -> bool {
+        false
     }
     /// Features `[n, dim]` and, of a classifier, logits `[n, classes]`.
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)>;
@@ -83,19 +90,36 @@ fn see_batches(
     extractor: &dyn Extractor,
     n: usize,
     watch: impl Fn(usize) -> Result<()>,
-    extract: impl Fn(Range<usize>) -> Result<(Tensor, Option<Tensor>)>,
+    extract: impl Fn(Range<usize>) -> Result<(Tensor, Option<Tensor>)> + Sync,
 ) -> Result<Seen> {
-    let (mut features, mut logits) = (Vec::new(), extractor.classes().map(|_| Vec::new()));
-    for first in (0..n).step_by(extractor.batch()) {
-        watch(first)?;
-        let rows = first..n.min(first + extractor.batch());
+    let batch = extractor.batch();
+    let extract_batch = |first: usize| {
+        let rows = first..n.min(first + batch);
         let of = rows.len();
         let (seen, scores) = no_grad(|| extract(rows))?;
-        features.extend(numbers(extractor, &seen, [of, extractor.dim()], "features")?);
-        if let (Some(all), Some(classes)) = (&mut logits, extractor.classes()) {
+        let seen = numbers(extractor, &seen, [of, extractor.dim()], "features")?;
+        let scores = extractor.classes().map(|classes| {
             let scores =
                 scores.ok_or_else(|| Error::bug(format!("the classifier `{}` gave no logits", extractor.name())))?;
-            all.extend(numbers(extractor, &scores, [of, classes], "logits")?);
+            numbers(extractor, &scores, [of, classes], "logits")
+        });
+        Ok((seen, scores.transpose()?))
+    };
+    let (mut features, mut logits) = (Vec::new(), extractor.classes().map(|_| Vec::new()));
+    let at_once = if extractor.side_by_side() { 4 * rayon::current_num_threads() } else { 1 };
+    for first in (0..n).step_by(batch * at_once) {
+        watch(first)?;
+        let batches: Vec<usize> = (first..n.min(first + batch * at_once)).step_by(batch).collect();
+        let seen: Vec<_> = if batches.len() > 1 {
+            batches.into_par_iter().map(extract_batch).collect::<Result<_>>()?
+        } else {
+            vec![extract_batch(first)?]
+        };
+        for (seen, scores) in seen {
+            features.extend(seen);
+            if let (Some(all), Some(scores)) = (&mut logits, scores) {
+                all.extend(scores);
+            }
         }
     }
     watch(n)?;
@@ -157,5 +181,87 @@ impl Seen {
         }
         let (features, logits) = values.split_at(rows * extractor.dim());
         Self::new(extractor, rows, features.to_vec(), extractor.classes().map(|_| logits.to_vec())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Shape;
+    use crate::tensor::Device;
+
+    /// Images of one pixel, whose feature is that pixel; it cannot see 255.
+    struct Pixel {
+        side_by_side: bool,
+    }
+
+    impl Extractor for Pixel {
+        fn name(&self) -> &str {
+            "pixel"
+        }
+        fn hash(&self) -> &str {
+            "0"
+        }
+        fn preparation(&self) -> &str {
+            "none"
+        }
+        fn dim(&self) -> usize {
+            1
+        }
+        fn classes(&self) -> Option<usize> {
+            Some(1)
+        }
+        fn batch(&self) -> usize {
+            3
+        }
+        fn side_by_side(&self) -> bool {
+            self.side_by_side
+        }
+        fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
+            assert!(images.n() <= 3 && !crate::tensor::recording());
+            if images.pixels().contains(&255) {
+                return Err(Error::new("too bright"));
+            }
+            let seen = images.tensor(&Device::Cpu)?.mul_scalar(255.)?.reshape(&[images.n(), 1])?;
+            Ok((seen.clone(), Some(seen.neg()?)))
+        }
+    }
+
+    fn pixels(pixels: Vec<u8>) -> Images {
+        Images::new(Shape { channels: 1, height: 1, width: 1 }, pixels).unwrap()
+    }
+
+    #[test]
+    fn batches_side_by_side_stay_in_order() {
+        let values: Vec<u8> = (0..=199).collect();
+        let expected: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for side_by_side in [false, true] {
+                let watched = std::sync::Mutex::new(Vec::new());
+                let watch = |n| {
+                    watched.lock().unwrap().push(n);
+                    Ok(())
+                };
+                let seen = pool.install(|| see(&Pixel { side_by_side }, &pixels(values.clone()), watch)).unwrap();
+                let rounded =
+                    |sign: f64, of: &Features| of.data().iter().map(|v| (sign * v).round()).collect::<Vec<_>>();
+                assert_eq!(rounded(1., &seen.features), expected, "{threads} threads, {side_by_side}");
+                assert_eq!(rounded(-1., &seen.logits.unwrap()), expected);
+                let watched = watched.into_inner().unwrap();
+                assert_eq!((watched[0], watched[watched.len() - 1]), (0, 200));
+                assert!(watched.is_sorted() && watched.len() > 4, "{watched:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn batches_side_by_side_are_stopped_and_fail() {
+        let eyes = Pixel { side_by_side: true };
+        let mut values = vec![9; 60];
+        let stopped = see(&eyes, &pixels(values.clone()), |n| if n > 0 { Err(Error::new("stopped")) } else { Ok(()) });
+        assert_eq!(stopped.unwrap_err().message, "stopped");
+        values[40] = 255;
+        assert_eq!(see(&eyes, &pixels(values), |_| Ok(())).unwrap_err().message, "too bright");
     }
 }

@@ -102,8 +102,8 @@ impl Convolution {
 impl Fire {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let squeezed = self.squeeze.forward(x, 1)?;
-        let [one, three] = &self.expand;
-        Tensor::cat(&[&one.forward(&squeezed, 1)?, &three.forward(&squeezed, 1)?], 1)
+        let layers = self.expand.each_ref().map(|expand| [&expand.weight, &expand.bias]);
+        squeezed.conv2d_relu_joined(&layers, 1, Padding::Same)
     }
 }
 
@@ -126,6 +126,9 @@ impl Extractor for SqueezeNet {
     }
     fn classes(&self) -> Option<usize> {
         None
+    }
+    fn side_by_side(&self) -> bool {
+        self.device.is_cpu()
     }
     fn extract(&self, images: &Images) -> Result<(Tensor, Option<Tensor>)> {
         let window = Window { stride: [2, 2], ..Window::square(3) };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, DType, Device, Storage, WithDType};
+use candle_core::{CpuStorage, DType, Device, Layout, Storage, WithDType};
 use rayon::prelude::*;
 
 use super::cpu::{map, order};
@@ -393,14 +393,24 @@ pub(crate) fn is_float(dtype: DType) -> bool {
 pub(crate) fn with_slice<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let raw = contiguous(raw)?;
     let (storage, layout) = raw.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else {
+    f(values_of(&storage, layout)?)
+}
+
+/// Reads the values of several CPU tensors in row-major order.
+pub(crate) fn with_slices<T: WithDType, R>(raws: &[&Raw], f: impl FnOnce(&[&[T]]) -> Result<R>) -> Result<R> {
+    let raws = raws.iter().map(|raw| contiguous(raw)).collect::<Result<Vec<_>>>()?;
+    let held: Vec<_> = raws.iter().map(|raw| raw.storage_and_layout()).collect();
+    f(&held.iter().map(|(storage, layout)| values_of(storage, layout)).collect::<Result<Vec<_>>>()?)
+}
+
+fn values_of<'a, T: WithDType>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
+    let Storage::Cpu(storage) = storage else {
         return Err(Error::bug("a CPU kernel was given a tensor that is elsewhere"));
     };
     let Some((start, end)) = layout.contiguous_offsets() else {
         return Err(Error::bug("a contiguous tensor is not contiguous"));
     };
-    let values: &[T] = storage.as_slice()?;
-    f(&values[start..end])
+    Ok(&storage.as_slice()?[start..end])
 }
 
 /// Whether the values along some dimension are all the same one in memory.

@@ -78,6 +78,7 @@ pub fn map_planes<R: Send>(count: usize, work: usize, f: impl Fn(usize) -> R + S
 }
 
 /// A mutable pointer that threads may share, each writing its own elements.
+#[derive(Clone, Copy)]
 pub struct SharedMut<T>(*mut T);
 
 // SAFETY: a pointer alone reads and writes nothing; who dereferences it says why no element is shared.

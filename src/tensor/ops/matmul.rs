@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 use crate::tensor::cpu::matmul::{Walk, matmul};
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
-use crate::tensor::grad::operator;
+use crate::tensor::grad::{operator, recorded};
 use crate::tensor::room::room;
 use crate::tensor::value::{Raw, contiguous, from_cpu};
 
@@ -86,6 +86,9 @@ impl Tensor {
             // Candle does not see that values repeat in memory.
             _ => in_order(self.raw())?.matmul(&in_order(other.raw())?)?,
         };
+        if !recorded(&[self, other]) {
+            return Ok(Tensor::from_raw(value));
+        }
         let (a, b) = (self.clone(), other.clone());
         Ok(operator("matmul", value, &[self, other], move |incoming| {
             let g = incoming.grad;

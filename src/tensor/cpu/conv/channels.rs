@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::correlation::{BUDGET, Correlation};
 use super::kernel::{Kernels, Planes, Segment, Shift, Wide};
-use crate::tensor::cpu::buffer::{SharedMut, uninit, with_scratch};
+use super::place::Place;
+use crate::tensor::cpu::buffer::{SharedMut, with_scratch};
 use crate::tensor::cpu::real::Real;
 
 /// Bytes of weights that stay in the first-level cache while pixels go by.
@@ -132,12 +133,8 @@ impl<T: Real> Correlation<T> {
     }
 
     /// See [`Correlation::run`]; `bias` has whole blocks.
-    pub fn run_along_channels(&self, x: &[T], bias: &[T], kernels: &Kernels<T>) -> Vec<T> {
-        let out_plane = self.output[0] * self.output[1];
-        // SAFETY: each task writes every output pixel of its images, rows and channels, and tasks cover them all.
-        let mut out = unsafe { uninit::<T>(self.n * self.co * out_plane) };
-        let shared = SharedMut::new(&mut out);
-
+    pub fn run_along_channels(&self, x: &[T], bias: &[T], kernels: &Kernels<T>, place: &Place<T>) {
+        // Each task writes every output pixel of its images, rows and channels, and tasks cover them all.
         let layout = self.channels_plan(kernels);
         let tap = |&[i, j]: &[usize; 2]| {
             j % self.stride[1] * layout.images * layout.image() + i * layout.pitch + j / self.stride[1]
@@ -241,10 +238,10 @@ impl<T: Real> Correlation<T> {
                                     }
                                     let first_pixel = rows.start * self.output[1] + at;
                                     for (c, run) in bounce.chunks(bounce_pitch).take(columns).enumerate() {
-                                        let at = (image * self.co + first + part + c) * out_plane + first_pixel;
                                         // SAFETY: these pixels of this plane belong to this task alone.
                                         unsafe {
-                                            std::ptr::copy_nonoverlapping(run.as_ptr(), shared.get().add(at), count)
+                                            let to = place.plane(image, first + part + c).add(first_pixel);
+                                            std::ptr::copy_nonoverlapping(run.as_ptr(), to, count)
                                         };
                                     }
                                 }
@@ -256,16 +253,12 @@ impl<T: Real> Correlation<T> {
                             for c in 0..channels {
                                 let line = |p: usize| &stage[p * line_len + c * most_pixels + k * pixels..][..pixels];
                                 // SAFETY: a plane of the output, whose rows here belong to this task alone.
-                                unsafe {
-                                    let plane = shared.get().add((image * self.co + first + c) * out_plane);
-                                    self.write_rows(plane, rows.clone(), line);
-                                }
+                                unsafe { self.write_rows(place.plane(image, first + c), rows.clone(), line) };
                             }
                         }
                     }
                 }
             });
         });
-        out
     }
 }

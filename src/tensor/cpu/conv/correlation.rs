@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernel::Kernels;
+use super::place::Place;
 use super::whole_vectors;
 use crate::tensor::cpu::buffer::Aligned;
 use crate::tensor::cpu::dispatch::multiversion;
@@ -124,16 +125,16 @@ pub fn pack<T: Real>(
 }
 
 impl<T: Real> Correlation<T> {
-    /// Correlates `x`, `[n, ci, input]`, and adds `bias`, giving `[n, co, output]`.
-    pub fn run(&self, x: &[T], bias: Option<&[T]>, kernels: &Kernels<T>) -> Vec<T> {
+    /// Correlates `x`, `[n, ci, input]`, and adds `bias`, giving `[n, co, output]` at `place`.
+    pub fn run(&self, x: &[T], bias: Option<&[T]>, kernels: &Kernels<T>, place: &Place<T>) {
         if self.n * self.co * self.output[0] * self.output[1] == 0 {
-            return Vec::new();
+            return;
         }
         // Of whole blocks, so that the kernels may load it by vectors.
         let padded = whole_vectors(bias, self.co, self.blocks.block);
         match self.blocks.along {
-            Along::Channels => self.run_along_channels(x, &padded, kernels),
-            Along::Pixels => self.run_along_pixels(x, &padded, kernels),
+            Along::Channels => self.run_along_channels(x, &padded, kernels, place),
+            Along::Pixels => self.run_along_pixels(x, &padded, kernels, place),
         }
     }
 

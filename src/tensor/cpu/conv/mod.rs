@@ -32,6 +32,7 @@ mod channels;
 mod correlation;
 mod kernel;
 mod pixels;
+mod place;
 mod pointwise;
 mod product;
 mod vector;
@@ -44,6 +45,7 @@ mod tests;
 
 use correlation::{Blocks, Correlation, Pass, pack};
 pub use kernel::{Kernel, Kernels};
+use place::{Place, made};
 pub use product::Product;
 pub use windows::Lanes;
 pub use winograd::Winograd;
@@ -87,30 +89,61 @@ impl Conv {
     }
 }
 
+/// A convolution beside others of the same images, whose outputs have the same size.
+pub struct Part<'a, T> {
+    /// `[n, ci, h, w]`.
+    pub x: &'a [T],
+    /// `[co, ci, kh, kw]`.
+    pub w: &'a [T],
+    /// `[co]`.
+    pub bias: &'a [T],
+    /// The shape.
+    pub conv: Conv,
+}
+
+/// [`forward`] of each part, the channels of one after those of the other: `[n, sum of co, out_h, out_w]`.
+pub fn forward_joined<T: Real>(parts: &[Part<'_, T>], least: T) -> Vec<T> {
+    let Some(Part { conv, .. }) = parts.first() else { return Vec::new() };
+    let (n, len) = (conv.n, conv.out_h() * conv.out_w());
+    made(n, parts.iter().map(|part| part.conv.co).sum(), len, |whole| {
+        let mut first = 0;
+        for Part { x, w, bias, conv } in parts {
+            forward_to(x, w, Some(bias), least, conv, &whole.from(first));
+            first += conv.co;
+        }
+    })
+}
+
 /// The convolution (cross-correlation) of `x`, `[n, ci, h, w]`, with `w`, `[co, ci, kh, kw]`, plus `bias`, `[co]`:
 /// `[n, co, out_h, out_w]`. What is smaller becomes `least`.
 pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv) -> Vec<T> {
+    made(c.n, c.co, c.out_h() * c.out_w(), |place| forward_to(x, w, bias, least, c, place))
+}
+
+fn forward_to<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv, place: &Place<T>) {
     let isa = Isa::best();
-    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) {
-        let kernels = T::kernels(isa);
-        let weights = winograd::Weights::new(w, [c.ci, c.co], false, kernels, transforms);
-        let bias = whole_vectors(bias, c.co, kernels.lanes);
-        return winograd::run(x, &weights, &bias, least, &shape, kernels, transforms);
-    }
-    forward_on(isa, x, w, bias, least, c)
+    let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) else {
+        return forward_directly(isa, x, w, bias, least, c, place);
+    };
+    let kernels = T::kernels(isa);
+    let weights = winograd::Weights::new(w, [c.ci, c.co], false, kernels, transforms);
+    let bias = whole_vectors(bias, c.co, kernels.lanes);
+    winograd::run(x, &weights, &bias, least, &shape, kernels, transforms, place);
 }
 
 /// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`, plus `bias`, `[ci]`: it
 /// is also the forward pass of a transposed convolution of `g`.
 pub fn backward_data<T: Real>(g: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
     let isa = Isa::best();
-    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, true) {
-        let kernels = T::kernels(isa);
-        let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
-        let bias = whole_vectors(bias, c.ci, kernels.lanes);
-        return winograd::run(g, &weights, &bias, T::NEG_INFINITY, &shape, kernels, transforms);
-    }
-    backward_data_on(isa, g, w, bias, c)
+    let Some((shape, transforms)) = by_winograd::<T>(isa, c, true) else {
+        return backward_data_on(isa, g, w, bias, c);
+    };
+    let kernels = T::kernels(isa);
+    let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
+    let bias = whole_vectors(bias, c.ci, kernels.lanes);
+    made(c.n, c.ci, c.h * c.w, |place| {
+        winograd::run(g, &weights, &bias, T::NEG_INFINITY, &shape, kernels, transforms, place);
+    })
 }
 
 /// A number for each channel, or 0, and zeros after them up to a multiple of `unit`.
@@ -155,11 +188,16 @@ fn winograd_shape(c: &Conv, turned: bool) -> winograd::Shape {
     }
 }
 
+#[cfg(test)]
 fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv) -> Vec<T> {
+    made(c.n, c.co, c.out_h() * c.out_w(), |place| forward_directly(isa, x, w, bias, least, c, place))
+}
+
+fn forward_directly<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv, place: &Place<T>) {
     let kernels = T::kernels(isa);
     if let Some(shape) = pointwise_shape(c, [c.ci, c.co], kernels.lanes) {
         let bias = whole_vectors(bias, c.co, kernels.lanes);
-        return pointwise::run(x, |o, i| w[o * c.ci + i], &bias, least, &shape, kernels);
+        return pointwise::run(x, |o, i| w[o * c.ci + i], &bias, least, &shape, kernels, place);
     }
     let taps = c.kh * c.kw;
     let blocks = Blocks::new(kernels, c.co, c.ci, [c.kh, c.kw]);
@@ -182,7 +220,7 @@ fn forward_on<T: Real>(isa: Isa, x: &[T], w: &[T], bias: Option<&[T]>, least: T,
         step: [1, 1],
         least,
     };
-    correlation.run(x, bias, kernels)
+    correlation.run(x, bias, kernels, place);
 }
 
 /// The shape of a convolution with single pixels from and to so many channels, where that way is faster.
@@ -205,7 +243,10 @@ fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], bias: Option<&[T]>, c: 
     let kernels = T::kernels(isa);
     if let Some(shape) = pointwise_shape(c, [c.co, c.ci], kernels.lanes) {
         let bias = whole_vectors(bias, c.ci, kernels.lanes);
-        return pointwise::run(g, |o, i| w[i * c.ci + o], &bias, T::NEG_INFINITY, &shape, kernels);
+        let weight = |o: usize, i: usize| w[i * c.ci + o];
+        return made(c.n, c.ci, c.h * c.w, |place| {
+            pointwise::run(g, weight, &bias, T::NEG_INFINITY, &shape, kernels, place);
+        });
     }
     let [stride_y, stride_x] = c.stride;
     let along = |kernel, stride, pad| -> Vec<Vec<(usize, isize)>> {
@@ -248,7 +289,7 @@ fn backward_data_on<T: Real>(isa: Isa, g: &[T], w: &[T], bias: Option<&[T]>, c: 
         step: c.stride,
         least: T::NEG_INFINITY,
     };
-    correlation.run(g, bias, kernels)
+    made(c.n, c.ci, c.h * c.w, |place| correlation.run(g, bias, kernels, place))
 }
 
 fn backward_weight_on<T: Real>(isa: Isa, x: &[T], g: &[T], c: &Conv) -> Vec<T> {

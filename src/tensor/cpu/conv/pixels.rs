@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::correlation::Correlation;
 use super::kernel::{Block, Kernels, Planes, Shift, Span};
-use crate::tensor::cpu::buffer::{SharedMut, uninit, with_scratch};
+use super::place::Place;
+use crate::tensor::cpu::buffer::with_scratch;
 use crate::tensor::cpu::real::Real;
 
 /// How one task's input lies in scratch memory: some rows of one image.
@@ -58,12 +59,8 @@ impl<T: Real> Correlation<T> {
     }
 
     /// See [`Correlation::run`]; `bias` has whole blocks.
-    pub fn run_along_pixels(&self, x: &[T], bias: &[T], kernels: &Kernels<T>) -> Vec<T> {
-        let out_plane = self.output[0] * self.output[1];
-        // SAFETY: each task writes every output pixel of its image, rows and channels, and tasks cover them all.
-        let mut out = unsafe { uninit::<T>(self.n * self.co * out_plane) };
-        let shared = SharedMut::new(&mut out);
-
+    pub fn run_along_pixels(&self, x: &[T], bias: &[T], kernels: &Kernels<T>, place: &Place<T>) {
+        // Each task writes every output pixel of its image, rows and channels, and tasks cover them all.
         let bytes = |rows| self.ci * self.pixels_layout(kernels, rows).channel * size_of::<T>();
         let layout = self.pixels_layout(kernels, self.band(self.grid[0], kernels, bytes));
         let tap = |&[i, j]: &[usize; 2]| {
@@ -113,8 +110,8 @@ impl<T: Real> Correlation<T> {
                         let (target, out_channel) = if staged {
                             (stage[(p * blocks * kernels.block + first) * line..].as_mut_ptr(), line)
                         } else {
-                            // SAFETY: the first pixel of an existing plane.
-                            (unsafe { shared.get().add((image * self.co + first) * out_plane) }, out_plane)
+                            // SAFETY: there is such a plane.
+                            (unsafe { place.plane(image, first) }, place.len)
                         };
                         let block = Block {
                             x: from.as_ptr(),
@@ -138,15 +135,11 @@ impl<T: Real> Correlation<T> {
                     let of_pass = blocks * kernels.block * line;
                     for channel in 0..self.co {
                         let line = |p: usize| &stage[p * of_pass + channel * line..][..pixels];
-                        // SAFETY: the first pixel of an existing plane; these rows of it are this task's.
-                        unsafe {
-                            let plane = shared.get().add((image * self.co + channel) * out_plane);
-                            self.write_rows(plane, rows.clone(), line);
-                        }
+                        // SAFETY: there is such a plane, and these rows of it are this task's.
+                        unsafe { self.write_rows(place.plane(image, channel), rows.clone(), line) };
                     }
                 }
             });
         });
-        out
     }
 }

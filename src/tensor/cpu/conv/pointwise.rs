@@ -7,8 +7,9 @@
 use rayon::prelude::*;
 
 use super::kernel::Kernels;
+use super::place::Place;
 use super::product::{Gather, Product};
-use crate::tensor::cpu::buffer::{Aligned, SharedMut, uninit, with_scratch};
+use crate::tensor::cpu::buffer::{Aligned, with_scratch};
 use crate::tensor::cpu::real::Real;
 
 /// A convolution with single pixels and a stride of 1.
@@ -37,8 +38,8 @@ impl Shape {
     }
 }
 
-/// The sums over channels of `weight(output, input)` times `x`, `[n][ci][pixel]`, plus `bias`, `[co]`: `[n][co][pixel]`. What is
-/// smaller becomes `least`.
+/// The sums over channels of `weight(output, input)` times `x`, `[n][ci][pixel]`, plus `bias`, `[co]`: `[n][co][pixel]`, at `place`.
+/// What is smaller becomes `least`.
 pub fn run<T: Real>(
     x: &[T],
     weight: impl Fn(usize, usize) -> T + Sync,
@@ -46,14 +47,13 @@ pub fn run<T: Real>(
     least: T,
     s: &Shape,
     kernels: &Kernels<T>,
-) -> Vec<T> {
+    place: &Place<T>,
+) {
+    // Each task writes every channel of its pixels, and tasks cover them all.
     let all = s.n * s.pixels;
-    // SAFETY: each task writes every channel of its pixels, and tasks cover them all.
-    let mut out = unsafe { uninit::<T>(s.co * all) };
-    if out.is_empty() {
-        return out;
+    if s.co * all == 0 {
+        return;
     }
-    let shared = SharedMut::new(&mut out);
 
     // Blocks of outputs, as even as can be, each `[ci][pitch]`.
     let blocks = s.co.div_ceil(kernels.rows);
@@ -129,15 +129,13 @@ pub fn run<T: Real>(
                 let count = (s.pixels - pixel).min(end - at);
                 for (c, line) in sums.chunks_exact(line).enumerate() {
                     let from = &line[at - first..][..count];
-                    let to = (image * s.co + c) * s.pixels + pixel;
                     // SAFETY: these pixels are this task's alone.
-                    unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), shared.get().add(to), count) };
+                    unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), place.plane(image, c).add(pixel), count) };
                 }
                 at += count;
             }
         });
     });
-    out
 }
 
 /// Some panels that are brought side by side together.

@@ -201,6 +201,30 @@ fn nothing_is_read_past_the_last_value() {
 }
 
 #[test]
+fn joined_convolutions_are_what_each_is_alone() {
+    // By Winograd's way, along pixels, along channels, in several passes of channels, and of single pixels from few and from many.
+    for (h, ci) in [(9, 20), (3, 300), (12, 40)] {
+        let kinds = [(40, 3), (9, 3), (33, 5), (7, 1), (50, 1), (16, 1)];
+        let convs = kinds.map(|(co, k)| square(5, ci, h, co, k, 1, k / 2));
+        let x = single(&numbers(5 * ci * h * h, 1));
+        let weights = convs.map(|c| single(&numbers(c.co * ci * c.kh * c.kw, c.co)));
+        let biases = convs.map(|c| single(&numbers(c.co, 3 * c.co)));
+        let parts: Vec<_> = (0..6).map(|k| Part { x: &x, w: &weights[k], bias: &biases[k], conv: convs[k] }).collect();
+        let mut joined = forward_joined(&parts, 0.0).into_iter();
+        let alone: Vec<_> = parts.iter().map(|p| forward(p.x, p.w, Some(p.bias), 0.0, &p.conv)).collect();
+        for image in 0..5 {
+            for (part, alone) in parts.iter().zip(&alone) {
+                let len = part.conv.co * h * h;
+                let found: Vec<f32> = joined.by_ref().take(len).collect();
+                assert!(found == alone[image * len..][..len], "image {image}, {:?}", part.conv);
+            }
+        }
+        assert_eq!(joined.next(), None);
+    }
+    assert!(forward_joined::<f32>(&[], 0.0).is_empty());
+}
+
+#[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
     for c in [square(9, 20, 14, 40, 3, 1, 1), square(9, 300, 6, 40, 1, 1, 0)] {
         bits_are_the_same(&c);

@@ -21,7 +21,8 @@ pub use weight::gradient;
 
 use super::kernel::Kernels;
 use super::product::Product;
-use crate::tensor::cpu::buffer::{Aligned, SharedMut, uninit, with_scratch};
+use crate::tensor::cpu::buffer::{Aligned, SharedMut, with_scratch};
+use crate::tensor::cpu::conv::place::Place;
 use crate::tensor::cpu::real::Real;
 use kernel::{PLACES, REACH, TILE};
 use tiles::{Channels, Cut, Patches, each_tile, evenly};
@@ -133,8 +134,8 @@ const BUDGET: usize = 900 * 1024;
 /// Pixels of a vector of channels that are written to the output at a time.
 const BURST: usize = 128;
 
-/// Correlates `x`, `[n, ci, input]`, and adds `bias` (whole vectors of channels), giving `[n, co, output]`; what is smaller becomes
-/// `least`.
+/// Correlates `x`, `[n, ci, input]`, and adds `bias` (whole vectors of channels), giving `[n, co, output]` at `place`; what is smaller
+/// becomes `least`.
 pub fn run<T: Real>(
     x: &[T],
     weights: &Weights<T>,
@@ -143,13 +144,10 @@ pub fn run<T: Real>(
     s: &Shape,
     kernels: &Kernels<T>,
     transforms: &Transforms<T>,
-) -> Vec<T> {
+    place: &Place<T>,
+) {
+    // Each task writes every output of its images and rows, and tasks cover them all.
     let lanes = kernels.lanes;
-    let out_plane = s.output[0] * s.output[1];
-    // SAFETY: each task writes every output of its images and rows, and tasks cover them all.
-    let mut out = unsafe { uninit::<T>(s.n * s.co * out_plane) };
-    let shared = SharedMut::new(&mut out);
-
     let pitch = s.ci.next_multiple_of(lanes);
     let block = 2 * lanes;
     let most = BUDGET / (PLACES * (pitch + block) * size_of::<T>());
@@ -189,17 +187,17 @@ pub fn run<T: Real>(
             }
             for first in (0..weights.co).step_by(block) {
                 let width = (weights.co - first).min(block);
-                for place in 0..PLACES {
-                    let b = weights.block(place, first).as_ptr();
+                for at in 0..PLACES {
+                    let b = weights.block(at, first).as_ptr();
                     evenly(tiles, kernels.rows, |start, count| {
                         let product = Product {
-                            a: v[place * plane + start * pitch..].as_ptr(),
+                            a: v[at * plane + start * pitch..].as_ptr(),
                             a_row: pitch,
                             a_step: 1,
                             terms: s.ci,
                             b,
                             b_row: width,
-                            c: m[place * sums + start * width..].as_mut_ptr(),
+                            c: m[at * sums + start * width..].as_mut_ptr(),
                             c_row: width,
                             add: false,
                             start: std::ptr::null(),
@@ -224,7 +222,7 @@ pub fn run<T: Real>(
                     let top = rows.start * TILE;
                     let height = (rows.end * TILE).min(s.output[0]) - top;
                     for (k, image) in images.clone().enumerate() {
-                        let plane = (image * s.co + first + part) * out_plane + top * s.output[1];
+                        let first_pixel = top * s.output[1];
                         let write = |from: usize, count: usize, bounce: &mut [T], at: usize| {
                             let from = &stage[(k * pixel_rows * pixel_columns + from) * lanes..][..count * lanes];
                             // SAFETY: reads `count` vectors; `bounce` holds a burst of each channel.
@@ -243,7 +241,7 @@ pub fn run<T: Real>(
                             for (c, run) in bounce.chunks(bounce_pitch).take(channels).enumerate() {
                                 // SAFETY: these pixels of this plane belong to this task alone.
                                 unsafe {
-                                    let to = shared.get().add(plane + c * out_plane + at);
+                                    let to = place.plane(image, first + part + c).add(first_pixel + at);
                                     std::ptr::copy_nonoverlapping(run.as_ptr(), to, count);
                                 }
                             }
@@ -279,5 +277,4 @@ pub fn run<T: Real>(
             }
         });
     });
-    out
 }

@@ -80,9 +80,14 @@ impl Case {
         };
         let forward = Weights::new(&self.w, [c.ci, c.co], false, kernels, transforms);
         let back = Weights::new(&self.w, [c.co, c.ci], true, kernels, transforms);
+        let whole = |x: &[f32], weights: &Weights<f32>, bias: &[f32], shape: &Shape| {
+            conv::made(shape.n, shape.co, shape.output[0] * shape.output[1], |place| {
+                run(x, weights, bias, f32::NEG_INFINITY, shape, kernels, transforms, place);
+            })
+        };
         [
-            run(&self.x, &forward, &padded(&self.bias, c.co), f32::NEG_INFINITY, &shape, kernels, transforms),
-            run(&self.g, &back, &padded(&[], c.ci), f32::NEG_INFINITY, &turned, kernels, transforms),
+            whole(&self.x, &forward, &padded(&self.bias, c.co), &shape),
+            whole(&self.g, &back, &padded(&[], c.ci), &turned),
             gradient(&self.x, &self.g, &shape, kernels, transforms),
         ]
     }
