@@ -391,7 +391,13 @@ pub(crate) fn is_float(dtype: DType) -> bool {
 
 /// Reads the values of a CPU tensor of type `T` as one slice; copies first if they do not lie in order.
 pub(crate) fn with_slice<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
-    let raw = contiguous(raw)?;
+    let ordered;
+    let raw = if raw.is_contiguous() {
+        raw
+    } else {
+        ordered = contiguous(raw)?;
+        &ordered
+    };
     let (storage, layout) = raw.storage_and_layout();
     f(values_of(&storage, layout)?)
 }
@@ -421,7 +427,7 @@ fn repeats(raw: &Raw) -> bool {
 /// Reads the values of a CPU tensor as [`with_slice`] does, but once only along dimensions in which they repeat: the values,
 /// and their shape, which broadcasts to the tensor's.
 pub(crate) fn with_distinct<T: WithDType, R>(raw: &Raw, f: impl FnOnce(&[T], &[usize]) -> Result<R>) -> Result<R> {
-    if !repeats(raw) {
+    if raw.is_contiguous() || !repeats(raw) {
         return with_slice(raw, |values| f(values, raw.dims()));
     }
     let mut distinct = raw.clone();

@@ -38,7 +38,7 @@ const PACKING: usize = 8;
 const GRAIN: usize = 1 << 19;
 
 /// `count` products of `[m, k]` and `[k, n]`, one after the other: `[count, m, n]`. Sums go from the first term to the last, some
-/// of them at a time, whatever the number of threads.
+/// of them at a time, and long ones in parts, whatever the number of threads.
 pub fn matmul<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_walk: Walk, b_walk: Walk) -> Vec<T> {
     let kernels = T::kernels(Isa::best());
     let most = kernels.rows;
@@ -253,10 +253,20 @@ fn small<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_walk:
     for (item, out) in out.chunks_exact_mut(m * n).enumerate() {
         let (a, b) = (&a[item * m * k..][..m * k], &b[item * k * n..][..k * n]);
         for (row, out) in out.chunks_exact_mut(n).enumerate() {
-            for i in 0..k {
-                let factor = a[row * a_walk.row + i * a_walk.column];
-                for (column, out) in out.iter_mut().enumerate() {
-                    *out += factor * b[i * b_walk.row + column * b_walk.column];
+            let factor = |i: usize| a[row * a_walk.row + i * a_walk.column];
+            // Four sums at a time where four values of the right side are neighbours.
+            let (fours, rest) = if b_walk.column == 1 { out.as_chunks_mut::<4>() } else { (&mut [][..], out) };
+            let first = 4 * fours.len();
+            for (four, out) in fours.iter_mut().enumerate() {
+                for i in 0..k {
+                    if let Some(b) = b[i * b_walk.row + 4 * four..].first_chunk::<4>() {
+                        *out = std::array::from_fn(|at| out[at] + factor(i) * b[at]);
+                    }
+                }
+            }
+            for (column, out) in rest.iter_mut().enumerate() {
+                for i in 0..k {
+                    *out += factor(i) * b[i * b_walk.row + (first + column) * b_walk.column];
                 }
             }
         }
@@ -306,6 +316,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn long_sums_in_parts() {
+        assert_eq!([[20, 2047, 33], [20, 2048, 33], [20, 9999, 33]].map(parts), [1, 2, 8]);
+        for shape in [[20, 2500, 33], [1, 2049, 1], [64, 8300, 250]] {
+            assert!(parts(shape) > 1);
+            check(1, shape, [false, false]);
+            check(2, shape, [true, true]);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
@@ -320,12 +340,14 @@ mod tests {
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
         let of = |len: usize, salt| numbers(len, salt).iter().map(|v| (v * 1.37).sin()).collect::<Vec<f32>>();
-        let (a, b) = (of(150 * 400, 1), of(400 * 90, 2));
-        let (a_walk, b_walk) = (Walk { row: 400, column: 1 }, Walk { row: 90, column: 1 });
-        let with = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| matmul(&a, &b, 1, [150, 400, 90], a_walk, b_walk))
-        };
-        assert!(with(1) == with(3), "1 and 3 threads differ");
+        for [m, k, n] in [[150, 400, 90], [30, 3000, 20]] {
+            let (a, b) = (of(m * k, 1), of(k * n, 2));
+            let (a_walk, b_walk) = (Walk { row: k, column: 1 }, Walk { row: n, column: 1 });
+            let with = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| matmul(&a, &b, 1, [m, k, n], a_walk, b_walk))
+            };
+            assert!(with(1) == with(3), "1 and 3 threads differ, {k} terms");
+        }
     }
 }

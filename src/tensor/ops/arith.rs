@@ -89,13 +89,19 @@ fn apply<T: Real>(kind: Kind, a: &[T], a_dims: &[usize], b: &[T], b_dims: &[usiz
 
 fn raw(what: &str, kind: Kind, a: &Tensor, b: &Tensor) -> Result<Raw> {
     same_type(what, a, b)?;
-    let dims = broadcast_dims(what, a.dims(), b.dims())?;
+    let wider;
+    let dims = if a.dims() == b.dims() {
+        a.dims()
+    } else {
+        wider = broadcast_dims(what, a.dims(), b.dims())?;
+        &wider
+    };
     if !a.on_cpu() {
-        let value = on_gpu!(a, cuda::pair(kind.on_gpu(), a.raw(), b.raw(), &dims));
+        let value = on_gpu!(a, cuda::pair(kind.on_gpu(), a.raw(), b.raw(), dims));
         return value.unwrap_or_else(|| through_candle(kind, a.raw(), b.raw()));
     }
     typed!(a, T => with_distinct::<T, _>(a.raw(), |x, x_dims| with_distinct::<T, _>(b.raw(), |y, y_dims| {
-        from_cpu(apply(kind, x, x_dims, y, y_dims, &dims), &dims)
+        from_cpu(apply(kind, x, x_dims, y, y_dims, dims), dims)
     })))
 }
 

@@ -13,7 +13,12 @@ use crate::tensor::value::{Raw, contiguous, from_cpu};
 
 fn on_cpu(a: &Raw, b: &Raw, dims: &[usize]) -> Result<Raw> {
     let (a_turned, b_turned) = (turned(a), turned(b));
-    let (a, b) = (in_order(a)?, in_order(b)?);
+    let in_order = |raw: &Raw, turned: bool| match turned || raw.is_contiguous() {
+        true => Ok(None),
+        false => contiguous(raw).map(Some),
+    };
+    let (a_ordered, b_ordered) = (in_order(a, a_turned)?, in_order(b, b_turned)?);
+    let (a, b) = (a_ordered.as_ref().unwrap_or(a), b_ordered.as_ref().unwrap_or(b));
     let (m, k, n) = (a.dim(a.rank() - 2)?, a.dim(a.rank() - 1)?, b.dim(b.rank() - 1)?);
     let walk =
         |rows, columns, turned| if turned { Walk { row: 1, column: rows } } else { Walk { row: columns, column: 1 } };

@@ -2,11 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::tensor::cpu::real::Real;
 use crate::tensor::cpu::reduce;
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
 use crate::tensor::grad::operator;
-use crate::tensor::value::{from_cpu, on_gpu, typed, with_slice};
+use crate::tensor::value::{from_cpu, on_gpu, typed, with_distinct, with_slice};
 
 impl Tensor {
     /// The sum over `dims`, which stay as dimensions of length 1.
@@ -23,7 +24,16 @@ impl Tensor {
             return Ok(self.clone());
         }
         let value = if self.on_cpu() {
-            typed!(self, T => with_slice::<T, _>(self.raw(), |x| from_cpu(sum_dims(x, &own, dims), &kept)))?
+            typed!(self, T => with_distinct::<T, _>(self.raw(), |x, distinct| {
+                // A value that repeats is summed once, and counted.
+                let times: usize = dims.iter().map(|d| own[*d] / distinct[*d].max(1)).product();
+                let mut sums = sum_dims(x, distinct, dims);
+                if times > 1 {
+                    sums.iter_mut().for_each(|sum| *sum *= <T as Real>::from_f64(times as f64));
+                }
+                let dims: Vec<usize> = kept.iter().zip(distinct).map(|(kept, distinct)| *kept.min(distinct)).collect();
+                Ok(from_cpu(sums, &dims)?.broadcast_as(kept.as_slice())?)
+            }))?
         } else if let Some(value) = on_gpu!(self, cuda::sum(self.raw(), dims)) {
             value?
         } else {

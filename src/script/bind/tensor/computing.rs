@@ -155,8 +155,8 @@ pub mod functions {
     /// ```rhai
     /// tensor::from([[1, 2]]).matmul(tensor::from([[3], [4]])) // => tensor([[11]])
     /// ```
-    #[rhai_fn(return_raw)]
-    pub fn matmul(ctx: NativeCallContext, a: Tensor, b: Tensor) -> Fallible<Tensor> {
+    #[rhai_fn(return_raw, pure)]
+    pub fn matmul(ctx: NativeCallContext, a: &mut Tensor, b: Tensor) -> Fallible<Tensor> {
         a.matmul(&b).at(&ctx)
     }
 }
