@@ -327,6 +327,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_seen_wherever_it_is() {
+        let p = Pool { planes: 1, h: 4, w: 70, kh: 3, kw: 3, stride: [2, 2], pad: [1; 4], count_padding: false };
+        let plain = numbers(4 * 70);
+        for at in 0..plain.len() {
+            let mut x = plain.clone();
+            x[at] = f64::NAN;
+            let single: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+            let expected: Vec<bool> = max_places(&x, &p).iter().map(|place| *place as usize == at).collect();
+            assert!(expected.contains(&true));
+            for &isa in Isa::available() {
+                let double: Vec<bool> = max_on(isa, &x, &p).iter().map(|v| v.is_nan()).collect();
+                let single: Vec<bool> = max_on(isa, &single, &p).iter().map(|v| v.is_nan()).collect();
+                assert!(double == expected && single == expected, "at {at}, {isa:?}");
+            }
+        }
+    }
+
+    #[test]
     fn halving_takes_the_same_means() {
         let p = Pool { planes: 2, h: 6, w: 70, kh: 2, kw: 2, stride: [2, 2], pad: [0; 4], count_padding: false };
         let x = numbers(2 * 6 * 70);
