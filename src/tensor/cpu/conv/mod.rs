@@ -127,8 +127,8 @@ fn forward_to<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv,
     };
     let kernels = T::kernels(isa);
     let weights = winograd::Weights::new(w, [c.ci, c.co], false, kernels, transforms);
-    let bias = whole_vectors(bias, c.co, kernels.lanes);
-    winograd::run(x, &weights, &bias, least, &shape, kernels, transforms, place);
+    let finish = winograd::Finish { bias: &whole_vectors(bias, c.co, kernels.lanes), least };
+    winograd::run(x, &weights, finish, &shape, kernels, transforms, place);
 }
 
 /// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`, plus `bias`, `[ci]`: it
@@ -141,9 +141,8 @@ pub fn backward_data<T: Real>(g: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) ->
     let kernels = T::kernels(isa);
     let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
     let bias = whole_vectors(bias, c.ci, kernels.lanes);
-    made(c.n, c.ci, c.h * c.w, |place| {
-        winograd::run(g, &weights, &bias, T::NEG_INFINITY, &shape, kernels, transforms, place);
-    })
+    let finish = winograd::Finish { bias: &bias, least: T::NEG_INFINITY };
+    made(c.n, c.ci, c.h * c.w, |place| winograd::run(g, &weights, finish, &shape, kernels, transforms, place))
 }
 
 /// A number for each channel, or 0, and zeros after them up to a multiple of `unit`.

@@ -134,13 +134,19 @@ const BUDGET: usize = 900 * 1024;
 /// Pixels of a vector of channels that are written to the output at a time.
 const BURST: usize = 128;
 
-/// Correlates `x`, `[n, ci, input]`, and adds `bias` (whole vectors of channels), giving `[n, co, output]` at `place`; what is smaller
-/// becomes `least`.
+/// What is done with the sums of each channel.
+pub struct Finish<'a, T> {
+    /// What is added, whole vectors of channels.
+    pub bias: &'a [T],
+    /// What smaller sums become.
+    pub least: T,
+}
+
+/// Correlates `x`, `[n, ci, input]`, and finishes the sums, giving `[n, co, output]` at `place`.
 pub fn run<T: Real>(
     x: &[T],
     weights: &Weights<T>,
-    bias: &[T],
-    least: T,
+    Finish { bias, least }: Finish<'_, T>,
     s: &Shape,
     kernels: &Kernels<T>,
     transforms: &Transforms<T>,

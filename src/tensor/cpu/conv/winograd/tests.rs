@@ -82,7 +82,8 @@ impl Case {
         let back = Weights::new(&self.w, [c.co, c.ci], true, kernels, transforms);
         let whole = |x: &[f32], weights: &Weights<f32>, bias: &[f32], shape: &Shape| {
             conv::made(shape.n, shape.co, shape.output[0] * shape.output[1], |place| {
-                run(x, weights, bias, f32::NEG_INFINITY, shape, kernels, transforms, place);
+                let finish = Finish { bias, least: f32::NEG_INFINITY };
+                run(x, weights, finish, shape, kernels, transforms, place);
             })
         };
         [
