@@ -176,6 +176,29 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_counts_wherever_it_is() {
+        for length in [1, 16, 19, 64, 67, 128, 300] {
+            for at in 0..length {
+                let x: Vec<f32> = (0..length).map(|i| if i == at { 500.0 } else { 0.0 }).collect();
+                let p = softmax(&x, length);
+                assert!((0..length).all(|i| p[i] == if i == at { 1.0 } else { 0.0 }), "{at} of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_sum_every_value_of_a_row() {
+        for length in [3, 16, 19, 300] {
+            for at in 0..length {
+                let (y, mut g) = (vec![0.5f64; length], vec![0.0; length]);
+                g[at] = 2.0;
+                let dx = softmax_gradient(&y, &g, length);
+                assert!((0..length).all(|i| dx[i] == 0.5 * (g[i] - 1.0)), "{at} of {length}");
+            }
+        }
+    }
+
+    #[test]
     fn long_rows_equal_the_formula_and_a_nan_is_not_hidden() {
         let x: Vec<f32> = (0..700).map(|i| ((i * 37) % 101) as f32 / 9.0).collect();
         let top = 100.0 / 9.0;
