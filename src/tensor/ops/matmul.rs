@@ -79,7 +79,7 @@ impl Tensor {
             return Err(Error::new(format!(
                 "cannot multiply matrices of shapes {a:?} and {b:?}: the dimensions before the last two differ"
             ))
-            .help("bring them to the same shape with `broadcast_to`"));
+            .help("bring them to the same shape with `broadcast`"));
         }
         let mut dims = a.to_vec();
         dims[a.len() - 1] = b[b.len() - 1];
