@@ -48,6 +48,7 @@ pub use kernel::{Kernel, Kernels};
 use place::{Place, made};
 pub use product::Product;
 pub use windows::Lanes;
+use winograd::Sought;
 pub use winograd::Winograd;
 
 use super::buffer::Aligned;
@@ -122,11 +123,11 @@ pub fn forward<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv
 
 fn forward_to<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv, place: &Place<T>) {
     let isa = Isa::best();
-    let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) else {
+    let Some((shape, transforms)) = by_winograd::<T>(isa, c, Sought::Output) else {
         return forward_directly(isa, x, w, bias, least, c, place);
     };
     let kernels = T::kernels(isa);
-    let weights = winograd::Weights::new(w, [c.ci, c.co], false, kernels, transforms);
+    let weights = winograd::Weights::new(w, &shape, kernels, transforms);
     let finish = winograd::Finish { bias: &whole_vectors(bias, c.co, kernels.lanes), least };
     winograd::run(x, &weights, finish, &shape, kernels, transforms, place);
 }
@@ -135,11 +136,11 @@ fn forward_to<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv,
 /// is also the forward pass of a transposed convolution of `g`.
 pub fn backward_data<T: Real>(g: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) -> Vec<T> {
     let isa = Isa::best();
-    let Some((shape, transforms)) = by_winograd::<T>(isa, c, true) else {
+    let Some((shape, transforms)) = by_winograd::<T>(isa, c, Sought::InputGradient) else {
         return backward_data_on(isa, g, w, bias, c);
     };
     let kernels = T::kernels(isa);
-    let weights = winograd::Weights::new(w, [c.co, c.ci], true, kernels, transforms);
+    let weights = winograd::Weights::new(w, &shape, kernels, transforms);
     let bias = whole_vectors(bias, c.ci, kernels.lanes);
     let finish = winograd::Finish { bias: &bias, least: T::NEG_INFINITY };
     made(c.n, c.ci, c.h * c.w, |place| winograd::run(g, &weights, finish, &shape, kernels, transforms, place))
@@ -157,34 +158,34 @@ fn whole_vectors<T: Real>(bias: Option<&[T]>, channels: usize, unit: usize) -> A
 /// The gradient of [`forward`]'s `w`, `[co, ci, kh, kw]`, from that of its output, `g`, `[n, co, out_h, out_w]`.
 pub fn backward_weight<T: Real>(x: &[T], g: &[T], c: &Conv) -> Vec<T> {
     let isa = Isa::best();
-    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, false) {
+    if let Some((shape, transforms)) = by_winograd::<T>(isa, c, Sought::WeightGradient) {
         return winograd::gradient(x, g, &shape, T::kernels(isa), transforms);
     }
     backward_weight_on(isa, x, g, c)
 }
 
-/// The shape of a convolution, or of the gradient of its input, and the inner loops for it, where Winograd's way is faster.
+/// The shape of what is sought and the inner loops for it, where Winograd's way is faster.
 fn by_winograd<T: Real>(
     isa: Isa,
     c: &Conv,
-    turned: bool,
+    sought: Sought,
 ) -> Option<(winograd::Shape, &'static winograd::Transforms<T>)> {
-    if [c.kh, c.kw] != [3, 3] || c.stride != [1, 1] {
-        return None;
-    }
-    let shape = winograd_shape(c, turned);
-    T::transforms(isa).filter(|_| shape.suits(T::kernels(isa).lanes)).map(|transforms| (shape, transforms))
+    let shape = winograd_shape(c, sought)?;
+    let transforms = T::transforms(isa, shape.taps())?;
+    shape.suits(T::kernels(isa).lanes, transforms, sought).then_some((shape, transforms))
 }
 
-fn winograd_shape(c: &Conv, turned: bool) -> winograd::Shape {
-    let before = [c.pad[0] as isize, c.pad[2] as isize];
-    let (input, output) = ([c.h, c.w], [c.out_h(), c.out_w()]);
-    if turned {
-        let before = before.map(|pad| 2 - pad);
-        winograd::Shape { n: c.n, ci: c.co, co: c.ci, input: output, output: input, before }
-    } else {
-        winograd::Shape { n: c.n, ci: c.ci, co: c.co, input, output, before }
+/// The shape for Winograd's way, if the kernel is square and the stride 1 or 2.
+fn winograd_shape(c: &Conv, sought: Sought) -> Option<winograd::Shape> {
+    let [stride, stride_x] = c.stride;
+    if c.kh != c.kw || stride != stride_x || stride > 2 {
+        return None;
     }
+    let (input, output) = ([c.h, c.w], [c.out_h(), c.out_w()]);
+    let turned = sought == Sought::InputGradient;
+    let (ci, co, input, output) = if turned { (c.co, c.ci, output, input) } else { (c.ci, c.co, input, output) };
+    let pad = [c.pad[0], c.pad[2]];
+    Some(winograd::Shape { n: c.n, ci, co, input, output, kernel: c.kh, stride, pad, turned })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Case {
     fn new(c: Conv) -> Self {
         Self {
             x: numbers(c.n * c.ci * c.h * c.w, 1),
-            w: numbers(c.co * c.ci * 9, 2),
+            w: numbers(c.co * c.ci * c.kh * c.kw, 2),
             bias: numbers(c.co, 3),
             g: numbers(c.n * c.co * c.out_h() * c.out_w(), 4),
             c,
@@ -70,25 +70,21 @@ impl Case {
 
     fn ours(&self, isa: Isa) -> [Vec<f32>; 3] {
         let c = &self.c;
-        let (kernels, transforms) = (<f32 as conv::Kernel>::kernels(isa), f32::transforms(isa).unwrap());
-        let shape = conv::winograd_shape(c, false);
-        let turned = conv::winograd_shape(c, true);
-        let padded = |values: &[f32], len: usize| {
-            let mut padded = vec![0.0; len.next_multiple_of(kernels.lanes)];
-            padded[..values.len()].copy_from_slice(values);
-            padded
-        };
-        let forward = Weights::new(&self.w, [c.ci, c.co], false, kernels, transforms);
-        let back = Weights::new(&self.w, [c.co, c.ci], true, kernels, transforms);
-        let whole = |x: &[f32], weights: &Weights<f32>, bias: &[f32], shape: &Shape| {
+        let kernels = <f32 as conv::Kernel>::kernels(isa);
+        let [shape, turned] = [Sought::Output, Sought::InputGradient].map(|of| conv::winograd_shape(c, of).unwrap());
+        let transforms = f32::transforms(isa, shape.taps()).unwrap();
+        let whole = |x: &[f32], bias: &[f32], shape: &Shape| {
+            let mut padded = vec![0.0; shape.co.next_multiple_of(kernels.lanes)];
+            padded[..bias.len()].copy_from_slice(bias);
             conv::made(shape.n, shape.co, shape.output[0] * shape.output[1], |place| {
-                let finish = Finish { bias, least: f32::NEG_INFINITY };
-                run(x, weights, finish, shape, kernels, transforms, place);
+                let weights = Weights::new(&self.w, shape, kernels, transforms);
+                let finish = Finish { bias: &padded, least: f32::NEG_INFINITY };
+                run(x, &weights, finish, shape, kernels, transforms, place);
             })
         };
         [
-            whole(&self.x, &forward, &padded(&self.bias, c.co), &shape),
-            whole(&self.g, &back, &padded(&[], c.ci), &turned),
+            whole(&self.x, &self.bias, &shape),
+            whole(&self.g, &[], &turned),
             gradient(&self.x, &self.g, &shape, kernels, transforms),
         ]
     }
@@ -98,6 +94,11 @@ const PASSES: [&str; 3] = ["forward", "backward_data", "backward_weight"];
 
 fn conv(n: usize, [ci, co]: [usize; 2], [h, w]: [usize; 2], pad: [usize; 4]) -> Conv {
     Conv { n, ci, h, w, co, kh: 3, kw: 3, stride: [1, 1], pad }
+}
+
+/// With a kernel of so many rows and columns and a stride of 2.
+fn by_two(n: usize, kernel: usize, [ci, co]: [usize; 2], [h, w]: [usize; 2], pad: [usize; 4]) -> Conv {
+    Conv { n, ci, h, w, co, kh: kernel, kw: kernel, stride: [2, 2], pad }
 }
 
 fn check(c: Conv) {
@@ -124,6 +125,14 @@ fn shapes_of_the_networks_we_train() {
         conv(1, [16, 16], [35, 35], [0; 4]),
         conv(1, [70, 130], [9, 9], [2, 0, 1, 3]),
         conv(1, [16, 16], [20, 150], [1; 4]),
+        by_two(3, 4, [16, 32], [16, 16], [1; 4]),
+        by_two(3, 4, [32, 20], [8, 8], [1; 4]),
+        by_two(5, 4, [16, 16], [7, 9], [0, 3, 2, 1]),
+        by_two(1, 4, [16, 16], [20, 300], [1; 4]),
+        by_two(3, 5, [32, 16], [14, 14], [1, 2, 1, 2]),
+        by_two(2, 5, [16, 48], [33, 5], [2; 4]),
+        by_two(2, 6, [16, 16], [12, 12], [2; 4]),
+        by_two(3, 3, [16, 32], [32, 32], [0, 1, 0, 1]),
     ] {
         check(c);
     }
@@ -139,19 +148,35 @@ proptest! {
     ) {
         check(conv(n, [ci, co], [h, w], [top, bottom, left, right]));
     }
+
+    #[test]
+    fn any_shape_with_a_stride_of_two_equals_the_direct_way(
+        n in 1usize..6, ci in 1usize..4, co in 1usize..40, h in 6usize..24, w in 6usize..40, kernel in 3usize..7,
+        (top, bottom, left, right) in (0usize..4, 0usize..4, 0usize..4, 0usize..4),
+    ) {
+        // Inputs of whole vectors: others stay direct.
+        check(by_two(n, kernel, [16 * ci, co], [h, w], [top, bottom, left, right]));
+    }
 }
 
 /// What the documentation says of errors: about twice those of the direct way, in the mean and at most.
 #[test]
 fn errors_are_about_twice_those_of_the_direct_way() {
-    for channels in [64, 128] {
-        let case = Case::new(conv(4, [channels, channels], [16, 16], [1; 4]));
+    let cases = [64, 128].map(|channels| {
+        [
+            conv(4, [channels, channels], [16, 16], [1; 4]),
+            by_two(4, 4, [channels, channels], [32, 32], [1; 4]),
+            by_two(4, 5, [channels, channels], [32, 32], [1, 2, 1, 2]),
+        ]
+    });
+    for case in cases.into_iter().flatten() {
+        let case = Case::new(case);
         let exact = case.exact();
         let isa = Isa::best();
         for (((pass, ours), direct), exact) in PASSES.iter().zip(case.ours(isa)).zip(case.direct(isa)).zip(&exact) {
             let ([ours, largest], [direct, _]) = (error(&ours, exact), error(&direct, exact));
             assert!(ours < 2.5 * direct, "{pass}: {ours:e} against {direct:e}");
-            assert!(ours < 1.5e-6 && largest < 2e-5, "{pass}: {ours:e}, at most {largest:e}");
+            assert!(ours < 2.5e-6 && largest < 4e-5, "{pass}: {ours:e}, at most {largest:e}");
         }
     }
 }
@@ -167,11 +192,13 @@ fn results_below_the_least_become_it() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let case = Case::new(conv(9, [20, 40], [14, 14], [1; 4]));
-    let with = |threads| {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| case.ours(Isa::best()))
-    };
-    let one = with(1);
-    assert!(one == with(2), "1 and 2 threads differ");
-    assert!(one == with(5), "1 and 5 threads differ");
+    for c in [conv(9, [20, 40], [14, 14], [1; 4]), by_two(9, 4, [16, 40], [14, 14], [1; 4])] {
+        let case = Case::new(c);
+        let with = |threads| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| case.ours(Isa::best()))
+        };
+        let one = with(1);
+        assert!(one == with(2), "1 and 2 threads differ");
+        assert!(one == with(5), "1 and 5 threads differ");
+    }
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::super::kernel::Kernels;
 use super::Shape;
-use super::kernel::TILE;
 use crate::tensor::cpu::real::Real;
 
 /// How tasks take an image or some.
@@ -55,6 +54,8 @@ pub struct Patches {
     pub columns: usize,
     /// The rows and columns that stand above and left of the image.
     pub before: [isize; 2],
+    /// Pixels from one tile to the next.
+    pub tile: usize,
 }
 
 impl Patches {
@@ -63,8 +64,8 @@ impl Patches {
     }
 
     /// Elements before the first pixel of image `k`, row of tiles `row`, column of tiles `column`.
-    pub fn tile(&self, k: usize, row: usize, column: usize, lanes: usize) -> usize {
-        ((k * self.rows + row * TILE) * self.columns + column * TILE) * lanes
+    pub fn at(&self, k: usize, row: usize, column: usize, lanes: usize) -> usize {
+        ((k * self.rows + row * self.tile) * self.columns + column * self.tile) * lanes
     }
 
     /// Copies `channels` (at most a vector) of the planes of `images` from `first_row` on to `to`, whose borders are 0 already;
