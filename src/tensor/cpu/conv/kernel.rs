@@ -375,17 +375,31 @@ unsafe fn shift<V: Vector>(planes: &Planes<V::Elem>, shifts: &[Shift]) {
         // SAFETY: the caller's contract.
         unsafe {
             match s.column_step {
-                1 => shift_rows::<V>(planes, s, |from, lo, hi| V::load_range(from, lo, hi)),
-                2 => shift_rows::<V>(planes, s, |from, lo, hi| V::load_range_by_two(from, lo, hi)),
-                step => shift_rows::<V>(planes, s, |from, lo, hi| V::load_range_by(from, step, lo, hi)),
+                1 => shift_rows::<V, 1>(planes, s),
+                2 => shift_rows::<V, 2>(planes, s),
+                _ => shift_rows::<V, 0>(planes, s),
             }
         }
     }
 }
 
-/// One copy of some planes, by a function that loads the lanes of a vector that lie inside.
+/// The lanes `lo..hi` of a vector of every `STEP`-th value, or every `step`-th if `STEP` is 0.
 #[inline(always)]
-unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl Fn(*const V::Elem, usize, usize) -> V) {
+unsafe fn load_by<V: Vector, const STEP: usize>(from: *const V::Elem, step: usize, lo: usize, hi: usize) -> V {
+    // SAFETY: the same contract.
+    unsafe {
+        match STEP {
+            1 => V::load_range(from, lo, hi),
+            2 => V::load_range_by_two(from, lo, hi),
+            _ => V::load_range_by(from, step, lo, hi),
+        }
+    }
+}
+
+/// One copy of some planes, whose columns are `STEP` apart, or as the shift says if it is 0. (A number, not a closure that loads:
+/// intrinsics are only inlined into what is itself always inlined.)
+#[inline(always)]
+unsafe fn shift_rows<V: Vector, const STEP: usize>(planes: &Planes<V::Elem>, s: &Shift) {
     // SAFETY: the caller has the instructions.
     let zero = unsafe { V::splat(V::Elem::ZERO) };
     let [rows, columns] = &s.inside;
@@ -405,20 +419,25 @@ unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl 
         let mut out = to.wrapping_add(rows.start * s.columns);
         // Rows of one or two vectors, whose masks are then made once, are those of small images, which have many.
         // SAFETY: vectors are stored inside the copy or less than a vector past it, in order of rows, so that what
-        // spills past a row is overwritten; `load` reads lanes inside the plane.
+        // spills past a row is overwritten; `load_by` reads lanes inside the plane.
         unsafe {
             if s.columns <= V::LANES {
                 let (lo, hi) = lanes(0);
                 for _ in rows.clone() {
-                    load(from, lo, hi).store(out);
+                    load_by::<V, STEP>(from, s.column_step, lo, hi).store(out);
                     from = from.wrapping_add(s.row_step);
                     out = out.wrapping_add(s.columns);
                 }
             } else if s.columns <= 2 * V::LANES {
                 let ((lo, hi), (next_lo, next_hi)) = (lanes(0), lanes(V::LANES));
                 for _ in rows.clone() {
-                    let next = load(from.wrapping_add(V::LANES * s.column_step), next_lo, next_hi);
-                    load(from, lo, hi).store(out);
+                    let next = load_by::<V, STEP>(
+                        from.wrapping_add(V::LANES * s.column_step),
+                        s.column_step,
+                        next_lo,
+                        next_hi,
+                    );
+                    load_by::<V, STEP>(from, s.column_step, lo, hi).store(out);
                     next.store(out.wrapping_add(V::LANES));
                     from = from.wrapping_add(s.row_step);
                     out = out.wrapping_add(s.columns);
@@ -427,7 +446,8 @@ unsafe fn shift_rows<V: Vector>(planes: &Planes<V::Elem>, s: &Shift, load: impl 
                 for _ in rows.clone() {
                     for c in (0..s.columns).step_by(V::LANES) {
                         let (lo, hi) = lanes(c);
-                        load(from.wrapping_add(c * s.column_step), lo, hi).store(out.wrapping_add(c));
+                        load_by::<V, STEP>(from.wrapping_add(c * s.column_step), s.column_step, lo, hi)
+                            .store(out.wrapping_add(c));
                     }
                     from = from.wrapping_add(s.row_step);
                     out = out.wrapping_add(s.columns);
