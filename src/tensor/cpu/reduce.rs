@@ -35,12 +35,28 @@ multiversion! {
     }
 }
 
+multiversion! {
+    /// Adds the rows of a matrix, `inner` values each, from column `from` on.
+    fn add_rows[T: Real](x: &[T], inner: usize, from: usize, sums: &mut [f64]) {
+        for row in x.chunks_exact(inner) {
+            for (sum, v) in sums.iter_mut().zip(&row[from..]) {
+                *sum += v.to_f64();
+            }
+        }
+    }
+}
+
 #[inline(always)]
 fn sum_row<T: Real>(x: &[T]) -> f64 {
     if x.len() < WIDE {
         return sum_block::<T, LANES>(x).to_f64();
     }
-    x.chunks(BLOCK).map(|block| sum_block::<T, WIDE>(block).to_f64()).sum()
+    // A loop, not an iterator's sum, which would be a function of its own, without the instructions of the one that asks for it.
+    let mut sum = 0.0;
+    for block in x.chunks(BLOCK) {
+        sum += sum_block::<T, WIDE>(block).to_f64();
+    }
+    sum
 }
 
 #[inline(always)]
@@ -83,7 +99,7 @@ pub fn sum<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Vec<T
     if inner == 1 {
         if outer == 1 && length > 1 << 16 {
             // Blocks of a fixed size, so that the result does not depend on the number of threads.
-            let parts: Vec<f64> = x.par_chunks(1 << 15).map(sum_slice).collect();
+            let parts: Vec<f64> = x.par_chunks(1 << 15).with_min_len(16).map(sum_slice).collect();
             return vec![T::from_f64(parts.iter().sum())];
         }
         return build(outer, ((1 << 15) / length.max(1)).max(1), |start, out| {
@@ -104,11 +120,7 @@ pub fn sum<T: Real>(x: &[T], outer: usize, length: usize, inner: usize) -> Vec<T
             let (o, from) = (task / pieces, task % pieces * columns);
             let width = columns.min(inner - from);
             let mut sums = [0f64; 256];
-            for l in 0..length {
-                for (sum, v) in sums.iter_mut().zip(&x[(o * length + l) * inner + from..][..width]) {
-                    *sum += v.to_f64();
-                }
-            }
+            add_rows(&x[o * length * inner..][..length * inner], inner, from, &mut sums[..width]);
             sums[..width].iter().map(|v| T::from_f64(*v)).collect()
         })
         .collect();
