@@ -3,7 +3,7 @@
 use super::{Optimiser, decayed, fits, moment, read_steps, steps_tensor, zeros_like};
 use crate::error::Result;
 use crate::nn::Param;
-use crate::tensor::{AdamRow, AdamStep, Tensor, adam_steps, no_grad};
+use crate::tensor::{AdamRow, AdamStep, Tensor, adam_step, adam_steps, no_grad};
 
 /// Adam (Kingma and Ba 2014, arXiv:1412.6980), with epsilon outside the root.
 pub struct Adam {
@@ -58,7 +58,19 @@ impl Optimiser for Adam {
             let grad = decayed(grad, &value, self.weight_decay)?;
             Ok((value, grad))
         };
-        let given = self.params.iter().zip(grads).map(decays).collect::<Result<Vec<_>>>()?;
+        let given = self.params.iter().zip(grads).map(decays);
+        if self.params.iter().all(|param| param.value().on_cpu()) {
+            // One after the other: what the old ones leave is the memory of the next new ones while the cache still holds it.
+            for ((given, param), moments) in given.zip(&self.params).zip(&mut self.moments) {
+                let (value, grad) = given?;
+                let [mean, square] = &*moments;
+                let [value, mean, square] = adam_step(&AdamRow { value: &value, grad: &grad, mean, square }, &step)?;
+                param.set(value)?;
+                *moments = [mean, square];
+            }
+            return Ok(());
+        }
+        let given = given.collect::<Result<Vec<_>>>()?;
         let rows = given.iter().zip(&self.moments);
         let rows = rows.map(|((value, grad), [mean, square])| AdamRow { value, grad, mean, square });
         let new = adam_steps(&rows.collect::<Vec<_>>(), &step)?;

@@ -3,22 +3,10 @@
 use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::tensor::cpu::adam;
+pub use crate::tensor::cpu::adam::Step as AdamStep;
 #[cfg(feature = "cuda")]
 use crate::tensor::cuda;
 use crate::tensor::value::{Raw, from_cpu, on_gpu, typed, with_slice};
-
-/// The numbers of one step of Adam, bias corrections included.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamStep {
-    /// lr / (1 - beta1^t).
-    pub rate: f64,
-    /// What stays of the running mean and square.
-    pub betas: [f64; 2],
-    /// 1 / sqrt(1 - beta2^t).
-    pub root_scale: f64,
-    /// Added to the root.
-    pub epsilon: f64,
-}
 
 /// What Adam keeps and is given for one parameter.
 #[derive(Clone, Copy)]
@@ -48,9 +36,7 @@ pub fn adam_steps(rows: &[AdamRow<'_>], step: &AdamStep) -> Result<Vec<[Tensor; 
         let new = values.into_iter().zip(means).zip(squares);
         return Ok(new.map(|((value, mean), square)| [value, mean, square].map(Tensor::from_raw)).collect());
     }
-    rows.iter()
-        .map(|row| adam_step(row.value, row.grad, row.mean, row.square, step).map(|(p, m, v)| [p, m, v]))
-        .collect()
+    rows.iter().map(|row| adam_step(row, step)).collect()
 }
 
 /// Whether all tensors are of one type, on one device, and hold values.
@@ -69,25 +55,20 @@ fn raws<'a, const N: usize>(rows: &[[&'a Tensor; N]]) -> Vec<Vec<&'a Raw>> {
 
 /// One step of Adam for one parameter: the new value, mean and square. The old ones stay as they are, because a graph may
 /// still hold them.
-pub fn adam_step(
-    value: &Tensor,
-    grad: &Tensor,
-    mean: &Tensor,
-    square: &Tensor,
-    step: &AdamStep,
-) -> Result<(Tensor, Tensor, Tensor)> {
+pub fn adam_step(row: &AdamRow<'_>, step: &AdamStep) -> Result<[Tensor; 3]> {
+    let AdamRow { value, grad, mean, square } = row;
     let dims = value.dims();
     if value.on_cpu() {
-        return typed!(value, T => with_slice::<T, _>(value.raw(), |p| with_slice::<T, _>(grad.raw(), |g| with_slice::<T, _>(mean.raw(), |m| with_slice::<T, _>(square.raw(), |v| {
-            let (p, m, v) = adam::step(p, g, m, v, step.rate, step.betas, step.root_scale, step.epsilon);
-            Ok((Tensor::from_raw(from_cpu(p, dims)?), Tensor::from_raw(from_cpu(m, dims)?), Tensor::from_raw(from_cpu(v, dims)?)))
+        return typed!(value, T => with_slice::<T, _>(value.raw(), |value| with_slice::<T, _>(grad.raw(), |grad| with_slice::<T, _>(mean.raw(), |mean| with_slice::<T, _>(square.raw(), |square| {
+            let [p, m, v] = adam::step(adam::Old { value, grad, mean, square }, step).map(|new| from_cpu(new, dims));
+            Ok([p?, m?, v?].map(Tensor::from_raw))
         })))));
     }
     let (p, g) = (value.raw(), grad.raw());
     let m = ((mean.raw() * step.betas[0])? + (g * (1.0 - step.betas[0]))?)?;
     let v = ((square.raw() * step.betas[1])? + (g.sqr()? * (1.0 - step.betas[1]))?)?;
     let change = ((&m * step.rate)? / ((v.sqrt()? * step.root_scale)? + step.epsilon)?)?;
-    Ok((Tensor::from_raw((p - change)?), Tensor::from_raw(m), Tensor::from_raw(v)))
+    Ok([(p - change)?, m, v].map(Tensor::from_raw))
 }
 
 /// [`blend`] for many pairs of old and new. A GPU takes them together.

@@ -52,7 +52,6 @@ impl<T: Real> Weights<T> {
         let (rows, wide) = (inputs * s.ci, s.co.next_multiple_of(lanes));
         // Places whose distance is a power of two would all fall on the same lines of the first-level cache.
         let plane = rows * wide + lanes;
-        let taps_len = transforms.taps * transforms.taps * lanes;
         let mut data = Aligned::<T>::zeros(outputs * places * plane);
         let shared = SharedMut::new(&mut data);
         // Transforms the kernels between an input and a vector of outputs, `all` of whose taps lie one vector after the other.
