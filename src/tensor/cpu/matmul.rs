@@ -249,7 +249,8 @@ multiversion! {
 
 /// Matrices of a few numbers, where anything but the sums is waste.
 fn small<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_walk: Walk, b_walk: Walk) -> Vec<T> {
-    let mut out = vec![T::ZERO; count * m * n];
+    // SAFETY: each value is written below.
+    let mut out = unsafe { uninit::<T>(count * m * n) };
     for (item, out) in out.chunks_exact_mut(m * n).enumerate() {
         let (a, b) = (&a[item * m * k..][..m * k], &b[item * k * n..][..k * n]);
         for (row, out) in out.chunks_exact_mut(n).enumerate() {
@@ -258,16 +259,20 @@ fn small<T: Real>(a: &[T], b: &[T], count: usize, [m, k, n]: [usize; 3], a_walk:
             let (fours, rest) = if b_walk.column == 1 { out.as_chunks_mut::<4>() } else { (&mut [][..], out) };
             let first = 4 * fours.len();
             for (four, out) in fours.iter_mut().enumerate() {
+                let mut sums = [T::ZERO; 4];
                 for i in 0..k {
                     if let Some(b) = b[i * b_walk.row + 4 * four..].first_chunk::<4>() {
-                        *out = std::array::from_fn(|at| out[at] + factor(i) * b[at]);
+                        sums = std::array::from_fn(|at| sums[at] + factor(i) * b[at]);
                     }
                 }
+                *out = sums;
             }
             for (column, out) in rest.iter_mut().enumerate() {
+                let mut sum = T::ZERO;
                 for i in 0..k {
-                    *out += factor(i) * b[i * b_walk.row + (first + column) * b_walk.column];
+                    sum += factor(i) * b[i * b_walk.row + (first + column) * b_walk.column];
                 }
+                *out = sum;
             }
         }
     }
