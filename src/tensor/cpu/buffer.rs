@@ -117,6 +117,19 @@ impl<T: Real> Aligned<T> {
         Self { lines, len, of: PhantomData }
     }
 
+    /// `len` elements whose values are not set.
+    ///
+    /// # Safety
+    /// The caller writes every element that is read.
+    #[allow(clippy::uninit_vec)] // The contract above is the point of this function.
+    pub unsafe fn uninit(len: usize) -> Self {
+        let count = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+        let mut lines = with_room(count);
+        // SAFETY: the capacity is `count`; the caller promises to write before reading.
+        unsafe { lines.set_len(count) };
+        Self { lines, len, of: PhantomData }
+    }
+
     /// Makes room for `len` elements; new ones are 0, old ones keep their values.
     fn resize(&mut self, len: usize) {
         let needed = (len * size_of::<T>()).div_ceil(size_of::<Line>());

@@ -127,9 +127,8 @@ fn forward_to<T: Real>(x: &[T], w: &[T], bias: Option<&[T]>, least: T, c: &Conv,
         return forward_directly(isa, x, w, bias, least, c, place);
     };
     let kernels = T::kernels(isa);
-    let weights = winograd::Weights::new(w, &shape, kernels, transforms);
     let finish = winograd::Finish { bias: &whole_vectors(bias, c.co, kernels.lanes), least };
-    winograd::run(x, &weights, finish, &shape, kernels, transforms, place);
+    winograd::run(x, w, finish, &shape, kernels, transforms, place);
 }
 
 /// The gradient of [`forward`]'s `x`, `[n, ci, h, w]`, from that of its output, `g`, `[n, co, out_h, out_w]`, plus `bias`, `[ci]`: it
@@ -140,10 +139,9 @@ pub fn backward_data<T: Real>(g: &[T], w: &[T], bias: Option<&[T]>, c: &Conv) ->
         return backward_data_on(isa, g, w, bias, c);
     };
     let kernels = T::kernels(isa);
-    let weights = winograd::Weights::new(w, &shape, kernels, transforms);
     let bias = whole_vectors(bias, c.ci, kernels.lanes);
     let finish = winograd::Finish { bias: &bias, least: T::NEG_INFINITY };
-    made(c.n, c.ci, c.h * c.w, |place| winograd::run(g, &weights, finish, &shape, kernels, transforms, place))
+    made(c.n, c.ci, c.h * c.w, |place| winograd::run(g, w, finish, &shape, kernels, transforms, place))
 }
 
 /// A number for each channel, or 0, and zeros after them up to a multiple of `unit`.

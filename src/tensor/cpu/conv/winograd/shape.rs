@@ -8,6 +8,8 @@ use super::kernel::{TILE, Transforms};
 
 /// Bytes of weights that no cache holds.
 const LARGE: f64 = 24.0 * 1024.0 * 1024.0;
+/// Bytes of sums that stay in the second-level cache while weights are made.
+const SUMS: usize = 750 * 1024;
 
 /// What is computed of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +121,23 @@ impl Shape {
         self.input_step() * of_phase + usize::from(self.output_step() > 1)
     }
 
+    /// Elements of transformed weights.
+    fn weights<T>(&self, lanes: usize, transforms: &Transforms<T>) -> usize {
+        let [inputs, outputs] = self.phase_counts();
+        transforms.places() * inputs * outputs * self.ci * self.co.next_multiple_of(lanes)
+    }
+
+    /// Whether tiles are few: then each task makes the weights that it uses. The number of threads has no say, for sums are cut
+    /// otherwise.
+    pub fn is_wide<T>(&self, lanes: usize, transforms: &Transforms<T>) -> bool {
+        let ([rows, columns], [_, outputs]) = (self.tiles(), self.phase_counts());
+        let tiles = self.n * rows * columns;
+        let sums = tiles * outputs * transforms.places() * 2 * lanes * size_of::<T>();
+        // A task for each block of outputs.
+        let blocks = self.co.div_ceil(2 * lanes);
+        sums <= SUMS / outputs.min(2) && blocks >= if tiles <= 32 { 2 } else { 4 }
+    }
+
     /// Whether this way is expected to be the faster one: channels that fill vectors, tiles that are mostly used, and enough of
     /// them for the weights that are made.
     pub fn suits<T>(&self, lanes: usize, transforms: &Transforms<T>, sought: Sought) -> bool {
@@ -131,14 +150,25 @@ impl Shape {
         let (ci, co) = (wide(self.ci), wide(self.co));
         let (tiles, places) = ((self.n * rows * columns) as f64, transforms.places() as f64);
         let (inputs, outputs) = (inputs as f64, outputs as f64);
-        // All in the time of a product: those of a tile, and the transforms of its inputs and outputs; a transformed weight
-        // goes to memory and back.
-        let weights = places * inputs * outputs * self.ci as f64 * co;
-        let transformed = 4.0 * places * (inputs * outputs * ci + outputs * co);
-        let of_weight = if weights * size_of::<T>() as f64 > LARGE { 120.0 } else { 50.0 };
-        let ours = tiles * (weights + transformed) + of_weight * weights;
-        let taps = (self.kernel * self.kernel) as f64 / outputs;
-        let direct = 1.1 * (self.n * self.output[0] * self.output[1]) as f64 * taps * self.ci as f64 * co;
-        ours * if sought == Sought::WeightGradient { 1.5 } else { 1.0 } < direct
+        // All in the time of a product: those of a tile, the transforms of its inputs and outputs, and making a weight, which
+        // goes to memory and back unless it is used where it is made.
+        let weights = self.weights(lanes, transforms) as f64;
+        let [products, transformed] = [weights, 4.0 * places * (inputs * outputs * ci + outputs * co)];
+        let large = weights * size_of::<T>() as f64 > LARGE;
+        let of_weight = match sought {
+            Sought::WeightGradient if large => 120.0,
+            Sought::WeightGradient => 50.0,
+            _ if self.is_wide(lanes, transforms) => 12.0,
+            _ if large => 60.0,
+            _ => 35.0,
+        };
+        let ours = tiles * (products + transformed) + of_weight * weights;
+        let taps = (self.kernel * self.kernel) as f64 * self.ci as f64 * co;
+        let direct = 1.1 * (self.n * self.output[0] * self.output[1]) as f64 * taps / outputs;
+        match sought {
+            Sought::WeightGradient => 1.5 * ours < direct,
+            // The direct way brings weights in order first.
+            _ => ours < direct + 70.0 * taps,
+        }
     }
 }

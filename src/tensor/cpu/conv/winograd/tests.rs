@@ -68,7 +68,7 @@ impl Case {
         ]
     }
 
-    fn ours(&self, isa: Isa) -> [Vec<f32>; 3] {
+    fn ours(&self, isa: Isa, way: Way) -> [Vec<f32>; 3] {
         let c = &self.c;
         let kernels = <f32 as conv::Kernel>::kernels(isa);
         let [shape, turned] = [Sought::Output, Sought::InputGradient].map(|of| conv::winograd_shape(c, of).unwrap());
@@ -77,9 +77,9 @@ impl Case {
             let mut padded = vec![0.0; shape.co.next_multiple_of(kernels.lanes)];
             padded[..bias.len()].copy_from_slice(bias);
             conv::made(shape.n, shape.co, shape.output[0] * shape.output[1], |place| {
-                let weights = Weights::new(&self.w, shape, kernels, transforms);
+                let maker = Maker::new(&self.w, shape, kernels, transforms);
                 let finish = Finish { bias: &padded, least: f32::NEG_INFINITY };
-                run(x, &weights, finish, shape, kernels, transforms, place);
+                way(x, &maker, &Tasks::new(shape, kernels, transforms, finish, place));
             })
         };
         [
@@ -89,6 +89,11 @@ impl Case {
         ]
     }
 }
+
+type Way = fn(&[f32], &Maker<'_, f32>, &Tasks<'_, f32>);
+
+/// Both ways to cut the work: which one is taken depends on the shape alone.
+const WAYS: [Way; 2] = [by_tiles, by_channels];
 
 const PASSES: [&str; 3] = ["forward", "backward_data", "backward_weight"];
 
@@ -104,8 +109,8 @@ fn by_two(n: usize, kernel: usize, [ci, co]: [usize; 2], [h, w]: [usize; 2], pad
 fn check(c: Conv) {
     let case = Case::new(c);
     let exact = case.exact();
-    for &isa in Isa::available() {
-        for ((pass, ours), exact) in PASSES.iter().zip(case.ours(isa)).zip(&exact) {
+    for (&isa, way) in Isa::available().iter().flat_map(|isa| WAYS.map(|way| (isa, way))) {
+        for ((pass, ours), exact) in PASSES.iter().zip(case.ours(isa, way)).zip(&exact) {
             let [_, largest] = error(&ours, exact);
             assert!(largest < 2e-5, "{pass} is off by {largest:e}, {isa:?}, {:?}", case.c);
         }
@@ -173,7 +178,10 @@ fn errors_are_about_twice_those_of_the_direct_way() {
         let case = Case::new(case);
         let exact = case.exact();
         let isa = Isa::best();
-        for (((pass, ours), direct), exact) in PASSES.iter().zip(case.ours(isa)).zip(case.direct(isa)).zip(&exact) {
+        let ours = WAYS.map(|way| case.ours(isa, way)).concat();
+        let twice = |of: [Vec<f32>; 3]| [of.clone(), of].concat();
+        let others = twice(case.direct(isa)).into_iter().zip(exact.iter().chain(&exact));
+        for ((pass, ours), (direct, exact)) in PASSES.iter().cycle().zip(ours).zip(others) {
             let ([ours, largest], [direct, _]) = (error(&ours, exact), error(&direct, exact));
             assert!(ours < 2.5 * direct, "{pass}: {ours:e} against {direct:e}");
             assert!(ours < 2.5e-6 && largest < 4e-5, "{pass}: {ours:e}, at most {largest:e}");
@@ -192,13 +200,26 @@ fn results_below_the_least_become_it() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    for c in [conv(9, [20, 40], [14, 14], [1; 4]), by_two(9, 4, [16, 40], [14, 14], [1; 4])] {
+    let shapes = [conv(9, [20, 40], [14, 14], [1; 4]), by_two(9, 4, [16, 40], [14, 14], [1; 4])];
+    for (c, way) in shapes.into_iter().flat_map(|c| WAYS.map(|way| (c, way))) {
         let case = Case::new(c);
         let with = |threads| {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| case.ours(Isa::best()))
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| case.ours(Isa::best(), way))
         };
         let one = with(1);
         assert!(one == with(2), "1 and 2 threads differ");
         assert!(one == with(5), "1 and 5 threads differ");
     }
+}
+
+#[test]
+fn a_shape_with_few_tiles_and_many_channels_goes_by_channels() {
+    let c = conv(1, [80, 130], [8, 8], [1; 4]);
+    let (kernels, transforms) = (<f32 as conv::Kernel>::kernels(Isa::best()), f32::transforms(Isa::best(), 3).unwrap());
+    assert!(conv::winograd_shape(&c, Sought::Output).unwrap().is_wide(kernels.lanes, transforms));
+    assert!(!conv::winograd_shape(&Conv { n: 200, ..c }, Sought::Output).unwrap().is_wide(kernels.lanes, transforms));
+    let case = Case::new(c);
+    let ours = conv::forward(&case.x, &case.w, Some(&case.bias), f32::NEG_INFINITY, &c);
+    assert!(ours == case.ours(Isa::best(), by_channels)[0]);
 }
