@@ -151,24 +151,18 @@ impl Shape {
         let (tiles, places) = ((self.n * rows * columns) as f64, transforms.places() as f64);
         let (inputs, outputs) = (inputs as f64, outputs as f64);
         // All in the time of a product: those of a tile, the transforms of its inputs and outputs, and making a weight, which
-        // goes to memory and back unless it is used where it is made.
+        // goes to memory and back unless it is used where it is made. The direct way brings weights in order first, or their
+        // gradients in the end.
         let weights = self.weights(lanes, transforms) as f64;
-        let [products, transformed] = [weights, 4.0 * places * (inputs * outputs * ci + outputs * co)];
-        let large = weights * size_of::<T>() as f64 > LARGE;
-        let of_weight = match sought {
-            Sought::WeightGradient if large => 120.0,
-            Sought::WeightGradient => 50.0,
-            _ if self.is_wide(lanes, transforms) => 12.0,
-            _ if large => 60.0,
-            _ => 35.0,
-        };
-        let ours = tiles * (products + transformed) + of_weight * weights;
+        let of_tiles = tiles * (weights + 4.0 * places * (inputs * outputs * ci + outputs * co));
         let taps = (self.kernel * self.kernel) as f64 * self.ci as f64 * co;
         let direct = 1.1 * (self.n * self.output[0] * self.output[1]) as f64 * taps / outputs;
-        match sought {
-            Sought::WeightGradient => 1.5 * ours < direct,
-            // The direct way brings weights in order first.
-            _ => ours < direct + 70.0 * taps,
-        }
+        let of_weight = match sought {
+            Sought::WeightGradient => return 1.55 * of_tiles + 15.0 * weights < direct + 100.0 * taps,
+            _ if self.is_wide(lanes, transforms) => 12.0,
+            _ if weights * size_of::<T>() as f64 > LARGE => 60.0,
+            _ => 35.0,
+        };
+        of_tiles + of_weight * weights < direct + 70.0 * taps
     }
 }

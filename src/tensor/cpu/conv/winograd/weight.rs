@@ -33,59 +33,83 @@ pub fn gradient<T: Real>(x: &[T], g: &[T], s: &Shape, kernels: &Kernels<T>, tran
     let cut = Cut::new(s, TILES, 1);
     let units = cut.count(s);
     let parts = TASKS.div_ceil(in_tiles * out_tiles).min(units);
-    let sums: Vec<Vec<T>> = (0..parts * in_tiles * out_tiles)
-        .into_par_iter()
-        .map(|task| {
-            let (part, tile) = (task / (in_tiles * out_tiles), task % (in_tiles * out_tiles));
-            let first = [tile / out_tiles * inputs, tile % out_tiles * outputs];
-            let of = Task {
-                s,
-                kernels,
-                transforms,
-                cut: &cut,
-                inputs: first[0]..(first[0] + inputs).min(s.ci),
-                outputs: first[1]..(first[1] + outputs).min(s.co),
-            };
-            of.sum(x, g, units * part / parts..units * (part + 1) / parts)
-        })
-        .collect();
+    let task = |tile: usize| Task {
+        s,
+        kernels,
+        transforms,
+        cut: &cut,
+        inputs: tile / out_tiles * inputs..((tile / out_tiles + 1) * inputs).min(s.ci),
+        outputs: tile % out_tiles * outputs..((tile % out_tiles + 1) * outputs).min(s.co),
+    };
 
-    let (places, size) = (transforms.places(), s.kernel * s.kernel);
+    let size = s.kernel * s.kernel;
     // SAFETY: every tap of every channel is written below.
     let mut dw = unsafe { uninit::<T>(s.co * s.ci * size) };
-    let shared = SharedMut::new(&mut dw);
-    (0..s.ci).into_par_iter().for_each(|c| {
-        with_scratch::<T, _>((places + transforms.taps * transforms.taps) * lanes, |scratch| {
-            let (total, taps) = scratch.split_at_mut(places * lanes);
-            let (in_tile, at) = (c / inputs, c % inputs);
-            let rows = (s.ci - in_tile * inputs).min(inputs);
-            for first in (0..s.co).step_by(lanes) {
-                let out_tile = first / outputs;
-                let width = (s.co - out_tile * outputs).min(outputs).next_multiple_of(lanes);
-                for (p, Phase { taps: found, .. }) in phases.iter().enumerate() {
-                    total.fill(T::ZERO);
-                    for part in 0..parts {
-                        let sums = &sums[(part * in_tiles + in_tile) * out_tiles + out_tile];
-                        for (place, total) in total.chunks_exact_mut(lanes).enumerate() {
-                            let row = (place * phases.len() + p) * rows + at;
-                            let from = &sums[row * width + first % outputs..][..lanes];
-                            total.iter_mut().zip(from).for_each(|(t, &v)| *t += v);
+    let writer = Writer { dw: SharedMut::new(&mut dw), s, kernels, transforms, phases };
+    if parts == 1 {
+        (0..in_tiles * out_tiles).into_par_iter().for_each(|tile| {
+            let of = task(tile);
+            writer.write(&of, &of.sum(x, g, 0..units));
+        });
+        return dw;
+    }
+    let sums: Vec<Vec<T>> = (0..parts * in_tiles * out_tiles)
+        .into_par_iter()
+        .map(|i| {
+            let (part, tile) = (i / (in_tiles * out_tiles), i % (in_tiles * out_tiles));
+            task(tile).sum(x, g, units * part / parts..units * (part + 1) / parts)
+        })
+        .collect();
+    (0..in_tiles * out_tiles).into_par_iter().for_each(|tile| {
+        let mut parts = sums.iter().skip(tile).step_by(in_tiles * out_tiles);
+        let mut total = parts.next().cloned().unwrap_or_default();
+        for part in parts {
+            total.iter_mut().zip(part).for_each(|(total, &v)| *total += v);
+        }
+        writer.write(&task(tile), &total);
+    });
+    dw
+}
+
+/// How sums become taps.
+struct Writer<'a, T: 'static> {
+    dw: SharedMut<T>,
+    s: &'a Shape,
+    kernels: &'a Kernels<T>,
+    transforms: &'a Transforms<T>,
+    phases: Vec<Phase>,
+}
+
+impl<T: Real> Writer<'_, T> {
+    /// Writes the taps of a task's channels.
+    fn write(&self, of: &Task<'_, T>, sums: &[T]) {
+        let (lanes, size, taps_len) =
+            (self.kernels.lanes, self.s.kernel * self.s.kernel, self.transforms.taps * self.transforms.taps);
+        let (rows, width) = (of.inputs.len(), of.outputs.len().next_multiple_of(lanes));
+        with_scratch::<T, _>((taps_len + size) * lanes, |scratch| {
+            let (taps, all) = scratch.split_at_mut(taps_len * lanes);
+            for first in of.outputs.clone().step_by(lanes) {
+                for (at, c) in of.inputs.clone().enumerate() {
+                    for (p, Phase { taps: found, .. }) in self.phases.iter().enumerate() {
+                        let from = sums[(p * rows + at) * width + first - of.outputs.start..].as_ptr();
+                        // SAFETY: a vector at each place, and for each tap.
+                        unsafe { (self.transforms.gradient_taps)(from, of.plane(), taps.as_mut_ptr()) };
+                        for (tap, found) in taps.chunks_exact(lanes).zip(found) {
+                            if let Some(found) = found {
+                                all[found * lanes..][..lanes].copy_from_slice(tap);
+                            }
                         }
                     }
-                    // SAFETY: a vector for each place, and for each tap.
-                    unsafe { (transforms.gradient_taps)(total.as_ptr(), lanes, taps.as_mut_ptr()) };
-                    for (tap, found) in taps.chunks_exact(lanes).zip(found) {
-                        let Some(found) = found else { continue };
-                        for (o, &tap) in tap.iter().enumerate().take(s.co - first) {
-                            // SAFETY: the taps of this input channel belong to this task alone.
-                            unsafe { *shared.get().add(((first + o) * s.ci + c) * size + found) = tap };
-                        }
+                    let channels = (of.outputs.end - first).min(lanes);
+                    // SAFETY: the kernels between these channels belong to this task alone.
+                    unsafe {
+                        let to = self.dw.get().add((first * self.s.ci + c) * size);
+                        (self.kernels.transpose_back)(all.as_ptr(), lanes, size, channels, to, self.s.ci * size);
                     }
                 }
             }
         });
-    });
-    dw
+    }
 }
 
 /// One task: some input channels by some output channels.
@@ -99,6 +123,13 @@ struct Task<'a, T: 'static> {
 }
 
 impl<T: Real> Task<'_, T> {
+    /// Elements from the sums of one place to those of the next.
+    fn plane(&self) -> usize {
+        let (inputs, outputs) = (self.s.phase_counts()[0] * self.inputs.len(), self.outputs.len());
+        // Not a power of two: all would fall on the same lines of the first-level cache.
+        inputs * outputs.next_multiple_of(self.kernels.lanes) + self.kernels.lanes
+    }
+
     /// Sums `[place][phase][input][output]` over some units of work, outputs of whole vectors.
     fn sum(&self, x: &[T], g: &[T], units: std::ops::Range<usize>) -> Vec<T> {
         let (s, cut, lanes, places) = (self.s, self.cut, self.kernels.lanes, self.transforms.places());
@@ -108,7 +139,8 @@ impl<T: Real> Task<'_, T> {
         let rows = phases.len() * one;
         let x_pitch = rows.next_multiple_of(lanes);
         let g_pitch = self.outputs.len().next_multiple_of(lanes);
-        let mut sums = vec![T::ZERO; places * rows * g_pitch];
+        let plane = self.plane();
+        let mut sums = vec![T::ZERO; places * plane];
         // Places whose distance is a power of two would all fall on the same lines of the first-level cache.
         let x_plane = cut.tiles() * x_pitch + lanes;
         let g_plane = cut.tiles() * g_pitch + lanes;
@@ -171,7 +203,7 @@ impl<T: Real> Task<'_, T> {
                                 terms: tiles,
                                 b: w[place * g_plane + first..].as_ptr(),
                                 b_row: g_pitch,
-                                c: sums[(place * rows + start) * g_pitch + first..].as_mut_ptr(),
+                                c: sums[place * plane + start * g_pitch + first..].as_mut_ptr(),
                                 c_row: g_pitch,
                                 add: true,
                                 start: std::ptr::null(),
