@@ -280,6 +280,11 @@ mod tests {
         assert_eq!(sum(&x, 1, 24, 1), [276.0]);
         assert_eq!(sum(&x, 2, 12, 1), [66.0, 210.0]);
         assert_eq!(sum(&x, 2, 3, 4), [12.0, 15.0, 18.0, 21.0, 48.0, 51.0, 54.0, 57.0]);
+        // More columns than are summed at a time.
+        let wide: Vec<f32> = (0..2 * 3 * 600).map(|i| i as f32).collect();
+        let expected: Vec<f32> = (0..2 * 600).map(|i| (i / 600 * 1800 + i % 600) as f32 * 3.0 + 1800.0).collect();
+        assert_eq!(sum(&wide, 2, 3, 600), expected);
+        assert_eq!(sum(&wide[..0], 1, 0, 600), [0.0; 600]);
         let long = vec![0.1f32; 1_000_000];
         assert!(
             (f64::from(sum(&long, 1, 1_000_000, 1)[0]) - 100_000.0).abs() < 0.1,

@@ -69,7 +69,7 @@ impl<'a, T: Real> Tasks<'a, T> {
         Self { s, kernels, transforms, finish, place, before, pitch: phases.len() * one, one, phases }
     }
 
-    /// Pixels of the input of so many images and rows of tiles.
+    /// Where the pixels lie that so many rows and columns of tiles read.
     fn patches(&self, rows: usize, columns: usize) -> Patches {
         let [rows, columns] = [rows, columns].map(|tiles| self.s.reach(tiles, self.transforms));
         Patches { rows, columns, before: self.before, tile: TILE * self.s.input_step() }
@@ -78,7 +78,7 @@ impl<'a, T: Real> Tasks<'a, T> {
     /// Elements of scratch memory for [`Self::inputs`] of as many tiles.
     pub fn inputs_len(&self, of: &Rows) -> usize {
         let patches = self.patches(of.rows.len(), of.columns);
-        (patches.len(of.images.len(), self.kernels.lanes)) + patches.rows * self.s.input[1] * self.kernels.lanes
+        patches.len(of.images.len(), self.kernels.lanes) + patches.rows * self.s.input[1] * self.kernels.lanes
     }
 
     /// Brings tiles of `x` to places `plane` elements apart, the first tile to `to`.
@@ -125,8 +125,8 @@ impl<'a, T: Real> Tasks<'a, T> {
         (2 * tiles + 1) * self.kernels.lanes
     }
 
-    /// Multiplies tiles in `v`, whose places are `plane` elements apart, with the block of weights from output `first` on, and
-    /// writes the outputs.
+    /// Multiplies tiles with the block of weights from output `first` on, and writes the outputs. The tiles are given with the
+    /// elements from one place to the next.
     pub fn outputs(
         &self,
         source: &Source<'_, T>,
@@ -165,9 +165,9 @@ impl<'a, T: Real> Tasks<'a, T> {
                 unsafe { (self.kernels.product)(&product, count, width / lanes) };
             });
         };
-        // Values of a channel in a transformed tile, in one phase of the output.
-        let [inputs, _] = s.phase_counts();
         if let Source::Own(part) = source {
+            // Each channel has as many values in a tile as the input has phases.
+            let [inputs, _] = s.phase_counts();
             for from in (0..s.ci).step_by(part.inputs) {
                 let channels = from..(from + part.inputs).min(s.ci);
                 part.make(channels.clone(), first, width, part_of_weights, making);
