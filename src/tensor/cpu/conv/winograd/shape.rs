@@ -8,8 +8,9 @@ use super::kernel::{TILE, Transforms};
 
 /// Bytes of weights that no cache holds.
 const LARGE: f64 = 24.0 * 1024.0 * 1024.0;
-/// Bytes of sums that stay in the second-level cache while weights are made.
-const SUMS: usize = 750 * 1024;
+/// Sums of a block's outputs, in vectors, that stay in the second-level cache while weights are made, and tiles that the next one
+/// holds.
+const SUMS: usize = 6000;
 
 /// What is computed of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,10 +133,9 @@ impl Shape {
     pub fn is_wide<T>(&self, lanes: usize, transforms: &Transforms<T>) -> bool {
         let ([rows, columns], [_, outputs]) = (self.tiles(), self.phase_counts());
         let tiles = self.n * rows * columns;
-        let sums = tiles * outputs * transforms.places() * 2 * lanes * size_of::<T>();
         // A task for each block of outputs.
         let blocks = self.co.div_ceil(2 * lanes);
-        sums <= SUMS / outputs.min(2) && blocks >= if tiles <= 32 { 2 } else { 4 }
+        tiles * outputs * transforms.places() <= SUMS / outputs.min(2) && blocks >= if tiles <= 32 { 2 } else { 4 }
     }
 
     /// Whether this way is expected to be the faster one: channels that fill vectors, tiles that are mostly used, and enough of
