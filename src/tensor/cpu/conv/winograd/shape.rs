@@ -8,9 +8,8 @@ use super::kernel::{TILE, Transforms};
 
 /// Bytes of weights that no cache holds.
 const LARGE: f64 = 24.0 * 1024.0 * 1024.0;
-/// Sums of a block's outputs, in vectors, that stay in the second-level cache while weights are made, and tiles that the next one
-/// holds.
-const SUMS: usize = 6000;
+/// Tiles times places that are few: their sums for a block of outputs stay in the second-level cache while weights are made.
+const FEW: usize = 6000;
 
 /// What is computed of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +134,7 @@ impl Shape {
         let tiles = self.n * rows * columns;
         // A task for each block of outputs.
         let blocks = self.co.div_ceil(2 * lanes);
-        tiles * outputs * transforms.places() <= SUMS / outputs.min(2) && blocks >= if tiles <= 32 { 2 } else { 4 }
+        tiles * outputs * transforms.places() <= FEW / outputs.min(2) && blocks >= if tiles <= 32 { 2 } else { 4 }
     }
 
     /// Whether this way is expected to be the faster one: channels that fill vectors, tiles that are mostly used, and enough of
