@@ -6,8 +6,8 @@
 
 use super::kernel::{TILE, Transforms};
 
-/// Bytes of weights that no cache holds.
-const LARGE: f64 = 24.0 * 1024.0 * 1024.0;
+/// Bytes that no cache holds.
+const LARGE: usize = 24 * 1024 * 1024;
 /// Tiles times places that are few: their sums for a block of outputs stay in the second-level cache while weights are made.
 const FEW: usize = 6000;
 
@@ -127,14 +127,17 @@ impl Shape {
         transforms.places() * inputs * outputs * self.ci * self.co.next_multiple_of(lanes)
     }
 
-    /// Whether tiles are few: then each task makes the weights that it uses. The number of threads has no say, for sums are cut
-    /// otherwise.
+    /// Whether tiles are few, and all of them stay in a cache: then each task makes the weights that it uses. The number of threads
+    /// has no say, for sums are cut otherwise.
     pub fn is_wide<T>(&self, lanes: usize, transforms: &Transforms<T>) -> bool {
-        let ([rows, columns], [_, outputs]) = (self.tiles(), self.phase_counts());
+        let ([rows, columns], [inputs, outputs]) = (self.tiles(), self.phase_counts());
         let tiles = self.n * rows * columns;
+        let transformed = tiles * transforms.places() * inputs * outputs * self.ci * size_of::<T>();
         // A task for each block of outputs.
         let blocks = self.co.div_ceil(2 * lanes);
-        tiles * outputs * transforms.places() <= FEW / outputs.min(2) && blocks >= if tiles <= 32 { 2 } else { 4 }
+        transformed <= LARGE
+            && tiles * outputs * transforms.places() <= FEW / outputs.min(2)
+            && blocks >= if tiles <= 32 { 2 } else { 4 }
     }
 
     /// Whether this way is expected to be the faster one: channels that fill vectors, tiles that are mostly used, and enough of
@@ -159,7 +162,7 @@ impl Shape {
         let of_weight = match sought {
             Sought::WeightGradient => return 1.55 * of_tiles + 15.0 * weights < direct + 100.0 * taps,
             _ if self.is_wide(lanes, transforms) => 12.0,
-            _ if weights * size_of::<T>() as f64 > LARGE => 60.0,
+            _ if weights * size_of::<T>() as f64 > LARGE as f64 => 60.0,
             _ => 35.0,
         };
         of_tiles + of_weight * weights < direct + 70.0 * taps
