@@ -3,8 +3,9 @@
 //! into four of 3 x 3, or of 2 x 2, for which 4 x 4 outputs take 25 products in place of 64.
 //!
 //! Tiles of 6 x 6 (or 5 x 5) inputs are transformed, for each of as many places a matrix of `[tile][channel]` is multiplied with one
-//! of weights, and what comes is transformed into 4 x 4 outputs. All of a task's tiles stay in the second-level cache. Errors
-//! are about twice those of the direct way: `tests.rs` states and holds them.
+//! of weights, and what comes is transformed into 4 x 4 outputs. Where tiles are many, those of a task stay in the second-level
+//! cache while all weights go by; where they are few, a part of the weights does while all tiles go by. Errors are about twice
+//! those of the direct way: `tests.rs` states and holds them.
 #![allow(unsafe_code)] // Tasks write to one output; the plans below give each its own part.
 
 mod band;

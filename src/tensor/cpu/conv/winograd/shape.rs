@@ -145,7 +145,7 @@ impl Shape {
     pub fn suits<T>(&self, lanes: usize, transforms: &Transforms<T>, sought: Sought) -> bool {
         let [rows, columns] = self.tiles();
         let [inputs, outputs] = self.phase_counts();
-        if self.ci < lanes || self.co < lanes || (inputs > 1 && !self.ci.is_multiple_of(lanes)) {
+        if self.n == 0 || self.ci < lanes || self.co < lanes || (inputs > 1 && !self.ci.is_multiple_of(lanes)) {
             return false;
         }
         let wide = |channels: usize| channels.next_multiple_of(lanes) as f64;

@@ -130,6 +130,7 @@ fn shapes_of_the_networks_we_train() {
         conv(1, [16, 16], [35, 35], [0; 4]),
         conv(1, [70, 130], [9, 9], [2, 0, 1, 3]),
         conv(1, [16, 16], [20, 150], [1; 4]),
+        Conv { kh: 2, kw: 2, ..conv(3, [20, 24], [9, 14], [1, 0, 1, 0]) },
         by_two(3, 4, [16, 32], [16, 16], [1; 4]),
         by_two(3, 4, [32, 20], [8, 8], [1; 4]),
         by_two(5, 4, [16, 16], [7, 9], [0, 3, 2, 1]),
@@ -222,4 +223,14 @@ fn a_shape_with_few_tiles_and_many_channels_goes_by_channels() {
     let case = Case::new(c);
     let ours = conv::forward(&case.x, &case.w, Some(&case.bias), f32::NEG_INFINITY, &c);
     assert!(ours == case.ours(Isa::best(), by_channels)[0]);
+}
+
+#[test]
+fn no_images_give_no_outputs_and_gradients_of_zero() {
+    for c in [conv(0, [64, 64], [8, 8], [1; 4]), by_two(0, 4, [64, 128], [8, 8], [1; 4])] {
+        let case = Case::new(c);
+        assert!(conv::forward(&case.x, &case.w, Some(&case.bias), f32::NEG_INFINITY, &c).is_empty());
+        assert!(conv::backward_data(&case.g, &case.w, None, &c).is_empty());
+        assert!(conv::backward_weight(&case.x, &case.g, &c) == vec![0.0; case.w.len()]);
+    }
 }
